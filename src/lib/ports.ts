@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The outside as this project sees it. Only adapters implement these, only the
+ * wiring files name an adapter, everything else receives what it needs.
+ */
+import type {Duplex} from 'node:stream'
+import type {DaemonTarget, EndpointName, Params, Reply} from './model/api.ts'
+import type {KubeList, KubeObject, WatchEvent} from './model/kube.ts'
+
+/** Time. Tests bring their own; nothing but adapters reads the system's. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  nowMs(): number
+  /** Milliseconds of a clock that never goes back. */
+  monotonicMs(): number
+  /** Resolves after `delayMs`; rejects with the signal's reason when it is aborted first. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>
+  /** Calls `run` once after `delayMs`, unless the returned function was called before. Keeps no process alive. */
+  after(delayMs: number, run: () => void): () => void
+}
+
+export type LogFields = Readonly<Record<string, unknown>>
+
+/** Leveled log of one part of a program. Never gets secrets. */
+export interface Log {
+  trace(message: string, fields?: LogFields): void
+  debug(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  error(message: string, fields?: LogFields): void
+}
+
+// ---------------------------------------------------------------- Kubernetes
+
+/** Names a collection or, with `name`, an object: `/api/v1/namespaces/shop/pods/web-1/scale`. */
+export interface ResourcePath {
+  /** `''` is the core group. */
+  readonly group: string
+  readonly version: string
+  /** Plural in lower case: `pods`, `endpointslices`. */
+  readonly resource: string
+  readonly namespace?: string | undefined
+  readonly name?: string
+  readonly subresource?: string
+}
+
+export interface KubeReadOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Whole request; default is the adapter's request timeout. 0 is none. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface KubeListOptions extends KubeReadOptions {
+  readonly labelSelector?: string | undefined
+  readonly fieldSelector?: string | undefined
+  /** `'0'` allows an answer from the server's cache. */
+  readonly resourceVersion?: string | undefined
+  /** Ask for PartialObjectMetadata: no spec, no status. */
+  readonly metadataOnly?: boolean | undefined
+}
+
+export interface KubeWriteOptions extends KubeReadOptions {
+  /** Adds `dryRun=All`: the server does all but store. */
+  readonly dryRun?: boolean | undefined
+}
+
+export interface KubeWatchOptions extends KubeListOptions {
+  readonly signal: AbortSignal
+}
+
+/**
+ * Typed requests to one API server. Every request carries the credentials and
+ * impersonation headers of its configuration. Reads are retried on 429 and
+ * passing server errors, writes never.
+ *
+ * @throws KubeStatusError, DeniedError (401, 403), UnreachableError, TimeoutError
+ */
+export interface Kube {
+  /** Server URL, for messages. */
+  readonly server: string
+  get<T extends KubeObject>(path: ResourcePath, options?: KubeReadOptions): Promise<T>
+  /** All pages (500 objects each); fails whole when one page fails. */
+  list<T extends KubeObject>(path: ResourcePath, options?: KubeListOptions): Promise<KubeList<T>>
+  create<T extends KubeObject>(path: ResourcePath, body: T, options?: KubeWriteOptions): Promise<T>
+  update<T extends KubeObject>(path: ResourcePath, body: T, options?: KubeWriteOptions): Promise<T>
+  /** JSON merge patch with `fieldManager=kmeshctl` (or what the adapter was told). */
+  mergePatch<T extends KubeObject>(path: ResourcePath, patch: object, options?: KubeWriteOptions): Promise<T>
+  delete(
+    path: ResourcePath,
+    options?: KubeWriteOptions & {readonly gracePeriodSeconds?: number},
+  ): Promise<void>
+  /**
+   * One watch, as the server gives it: ends when the server ends it, throws KubeStatusError 410 when
+   * `resourceVersion` is too old. Reconnecting is the business of {@link Informers}.
+   */
+  watch<T extends KubeObject>(path: ResourcePath, options: KubeWatchOptions): AsyncIterable<WatchEvent<T>>
+  /** `GET /version`. */
+  serverVersion(options?: KubeReadOptions): Promise<{readonly gitVersion: string}>
+  /**
+   * One TCP connection to `127.0.0.1:port` inside the pod, over WebSocket `v4.channel.k8s.io`.
+   * The stream ends when the pod's side ends; an error of the node destroys it with an UnreachableError.
+   */
+  portForward(
+    namespace: string,
+    pod: string,
+    port: number,
+    options: {readonly connectTimeoutMs: number; readonly signal?: AbortSignal | undefined},
+  ): Promise<Duplex>
+  close(): Promise<void>
+}
+
+/** What an informer tells. Objects are in the store before the call. */
+export interface InformerHandler<T> {
+  /** Added or changed; also for each object of the first list and of every relist that differs. */
+  onChange(object: T, previous: T | undefined): void
+  onDelete(object: T): void
+  /** The first list is complete and every object of it was handed out. */
+  onSynced?(): void
+}
+
+export interface InformerOptions<T> {
+  readonly labelSelector?: string | undefined
+  readonly fieldSelector?: string | undefined
+  readonly metadataOnly?: boolean | undefined
+  /** Reduces an object to what is used, before it is kept. */
+  readonly transform?: ((object: T) => T) | undefined
+  readonly handler: InformerHandler<T>
+}
+
+/** A list that is kept current until it is closed, over disconnects and 410. */
+export interface Informer<T> {
+  readonly synced: boolean
+  /** Message of the last failure while the watch is down, else undefined. */
+  readonly problem: string | undefined
+  get(key: string): T | undefined
+  values(): IterableIterator<T>
+  close(): void
+}
+
+export interface Informers {
+  start<T extends KubeObject>(path: ResourcePath, options: InformerOptions<T>): Informer<T>
+}
+
+// ---------------------------------------------------------------- daemons
+
+/** One daemon's admin endpoint, over whatever leads there. */
+export interface Admin {
+  readonly target: DaemonTarget
+  /**
+   * One request with a JSON (or text, see {@link Reply}) answer.
+   * @throws UnreachableError, TimeoutError, DaemonError (status and the daemon's text)
+   */
+  call<E extends EndpointName>(endpoint: E, params: Params<E>, options?: KubeReadOptions): Promise<Reply<E>>
+  /** The lines of a newline-delimited JSON answer, each one parsed; limits on line length hold. */
+  lines<E extends EndpointName>(
+    endpoint: E,
+    params: Params<E>,
+    options?: KubeReadOptions,
+  ): AsyncIterable<Readonly<Record<string, unknown>>>
+  close(): Promise<void>
+}
+
+// ---------------------------------------------------------------- kernel
+
+export interface BpfMapInfo {
+  readonly id: number
+  /** At most 15 characters, as the kernel has it. */
+  readonly name: string
+  /** Kernel's number of the type: 1 hash, 2 array, 24 sk_storage, 27 ringbuf. */
+  readonly type: number
+  readonly keyBytes: number
+  readonly valueBytes: number
+  readonly maxEntries: number
+}
+
+/** Entries as the kernel has them, back to back; entry i starts at `i * keyBytes`. */
+export interface BpfBatch {
+  readonly count: number
+  readonly keys: Uint8Array
+  readonly values: Uint8Array
+}
+
+/** One open map. Every method throws KernelError, `errno` as bpf(2) gives it. */
+export interface BpfMap extends Disposable {
+  readonly info: BpfMapInfo
+  lookup(key: Uint8Array): Uint8Array | undefined
+  /** Creates or replaces. KernelError errno 7 (E2BIG) or 12: the map is full. */
+  update(key: Uint8Array, value: Uint8Array): void
+  /** Returns false where the key was not there. */
+  delete(key: Uint8Array): boolean
+  /** Writes many in as few system calls as the kernel allows; on failure `KernelError`, some may be written. */
+  updateBatch(batch: BpfBatch): void
+  /**
+   * Reads the whole map in steps of about `chunkEntries`. Not a snapshot: entries that change meanwhile may
+   * be missed; none comes twice unless it was deleted and made again.
+   */
+  read(chunkEntries?: number): Iterable<BpfBatch>
+}
+
+/** Bounded reader of a BPF ring buffer; never blocks. */
+export interface BpfRing extends Disposable {
+  /** Hands at most `maxRecords` records to `onRecord` (valid during the call only); returns how many there were. */
+  drain(maxRecords: number, onRecord: (record: Uint8Array) => void): number
+  /** Records that the kernel dropped because the buffer was full, where it tells; else 0. */
+  readonly dropped: number
+}
+
+/** Where one program of the object is attached and pinned. */
+export interface BpfAttachment {
+  /** Function name of the program in the object. */
+  readonly program: string
+  /** Absolute path of the pinned link. */
+  readonly linkPin: string
+  readonly cgroupPath: string
+}
+
+export interface BpfLoadRequest {
+  readonly objectFile: string
+  /** Map name in the object -> absolute pin path. A pin that exists and fits is adopted, else one is made. */
+  readonly mapPins: Readonly<Record<string, string>>
+  /** Map name -> max_entries, instead of the object's. */
+  readonly mapSizes: Readonly<Record<string, number>>
+  readonly attachments: readonly BpfAttachment[]
+}
+
+export interface BpfLoadResult {
+  readonly adoptedMaps: readonly string[]
+  readonly createdMaps: readonly string[]
+  /** Links that were there and now run the new program; no connection passed without one. */
+  readonly replacedLinks: readonly string[]
+  readonly createdLinks: readonly string[]
+}
+
+export interface Bpf {
+  /** Loads the object, adopts or pins maps, attaches or swaps programs under their pinned links. All or nothing. */
+  load(request: BpfLoadRequest): BpfLoadResult
+  openPinned(pinPath: string): BpfMap
+  openRing(pinPath: string): BpfRing
+  /** Removes a pin; the object goes when nothing else holds it. No error where there is none. */
+  unpin(pinPath: string): void
+}
+
+/** Network namespaces, each named by a path such as `/proc/4711/ns/net`. */
+export interface Netns {
+  /** Runs `run` inside and comes back before anything else can run; `run` must not await. */
+  within<T>(namespacePath: string, run: () => T): T
+  /** The kernel's number of the namespace, as connect hooks see it (`SO_NETNS_COOKIE`). */
+  cookie(namespacePath: string): bigint
+  /** Descriptor of a fresh TCP socket made inside: `new net.Socket({fd}).connect(...)` connects from there. */
+  socket(namespacePath: string, family: 4 | 6): number
+  /** Descriptor of a listening TCP socket inside, for `server.listen({fd})`. */
+  listen(namespacePath: string, address: string, port: number): number
+}
