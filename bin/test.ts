@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Runs the tests and prints one closing line. `all` begins with the static
+ * checks and ends with a comparison of the machine before and after.
+ */
+import {globSync} from 'node:fs'
+import {join} from 'node:path'
+import {run} from 'node:test'
+import {spec} from 'node:test/reporters'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {leftovers, machineState} from '../test/machine-state.ts'
+import {runChecks} from './check.ts'
+
+const root = join(import.meta.dirname, '..')
+/** Programs are freed a little after their last user is gone. */
+const SETTLE_MS = 5000
+const SETTLE_STEP_MS = 250
+
+interface Counts {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+interface Group {
+  readonly name: string
+  readonly files: readonly string[]
+  readonly concurrency: number
+}
+
+function find(pattern: string, exclude: readonly string[] = []): string[] {
+  return globSync(pattern, {cwd: root, exclude: [...exclude]})
+    .sort()
+    .map((file) => join(root, file))
+}
+
+function groups(mode: string, only: string | undefined): Group[] {
+  const unit: Group = {
+    name: 'unit',
+    files: find('test/**/*.test.{ts,tsx}', ['test/e2e/**', 'test/soak/**']),
+    concurrency: 2,
+  }
+  const e2e: Group = {name: 'end to end', files: find('test/e2e/*.test.ts'), concurrency: 1}
+  const soak: Group = {name: 'soak', files: find('test/soak/*.test.ts'), concurrency: 1}
+  const chosen: Record<string, Group[]> = {unit: [unit], e2e: [e2e], soak: [soak], all: [unit, e2e]}
+  const found = chosen[mode]
+  if (found === undefined) throw new Error(`unknown mode '${mode}': unit, e2e, soak, all`)
+  if (only === undefined) return found
+  return found.map((group) => ({...group, files: group.files.filter((file) => file.includes(only))}))
+}
+
+async function runGroup(group: Group, counts: Counts): Promise<void> {
+  console.log(`\n== ${group.name}: ${group.files.length} files`)
+  const stream = run({
+    files: [...group.files],
+    concurrency: group.concurrency,
+    execArgv: ['--import', join(root, 'test/register-tsx.mjs')],
+  })
+  stream.on('test:pass', ({details, skip}) => {
+    if (details.type === 'suite') return
+    if (skip === undefined) counts.passed += 1
+    else counts.skipped += 1
+  })
+  stream.on('test:fail', ({details}) => {
+    if (details.type !== 'suite') counts.failed += 1
+  })
+  for await (const chunk of stream.compose(spec)) process.stdout.write(chunk)
+}
+
+async function compareMachine(before: ReturnType<typeof machineState>): Promise<string[]> {
+  let found = leftovers(before, machineState())
+  for (let waited = 0; found.length > 0 && waited < SETTLE_MS; waited += SETTLE_STEP_MS) {
+    await sleep(SETTLE_STEP_MS)
+    found = leftovers(before, machineState())
+  }
+  return found
+}
+
+const [mode = 'all', only] = process.argv.slice(2)
+const counts: Counts = {passed: 0, failed: 0, skipped: 0}
+const before = machineState()
+if (mode === 'all') counts.failed += runChecks()
+for (const group of groups(mode, only)) await runGroup(group, counts)
+const found = await compareMachine(before)
+for (const line of found) console.log(`left behind: ${line}`)
+if (found.length > 0) counts.failed += 1
+else counts.passed += 1
+console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
+process.exitCode = counts.failed === 0 ? 0 : 1
