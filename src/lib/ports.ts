@@ -251,3 +251,94 @@ export interface Netns {
   /** Descriptor of a listening TCP socket inside, for `server.listen({fd})`. */
   listen(namespacePath: string, address: string, port: number): number
 }
+
+// ---------------------------------------------------------------- processes
+
+export interface CommandRequest {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly input?: string | undefined
+  /** Network namespace to run in; default is the caller's. */
+  readonly namespacePath?: string | undefined
+  /** Default 10 s; SIGKILL when it passes. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** A long-running process. It outlives the caller unless somebody kills it. */
+export interface ProcessRequest {
+  readonly file: string
+  readonly args: readonly string[]
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>
+  readonly workingDir?: string | undefined
+  /** stdout and stderr are appended there. */
+  readonly outputFile: string
+  readonly namespacePath?: string | undefined
+  /** Directory of the cgroup that it is in from its first instruction on. */
+  readonly cgroupPath?: string | undefined
+  readonly user?: number | undefined
+  readonly group?: number | undefined
+}
+
+export interface ProcessExit {
+  /** null where a signal ended it. */
+  readonly exitCode: number | null
+  readonly signal: string | null
+}
+
+export interface RunningProcess {
+  readonly pid: number
+  readonly exited: Promise<ProcessExit>
+  /** No error where it is gone. */
+  signal(name: 'SIGTERM' | 'SIGKILL'): void
+}
+
+/** Programs of this machine. */
+export interface Commands {
+  /**
+   * Runs to the end and gives what it printed to stdout.
+   * @throws KmeshError `CommandFailed` with the program, its exit status and its stderr
+   */
+  run(request: CommandRequest): Promise<string>
+  /** @throws KmeshError `CommandFailed` where it cannot be started */
+  start(request: ProcessRequest): Promise<RunningProcess>
+}
+
+// ---------------------------------------------------------------- files of the node agent
+
+/** Small files of one folder that survive a crash. Names are plain file names. */
+export interface StateFiles {
+  /** Undefined where there is no such file. */
+  read(name: string): string | undefined
+  /** Replaces the file whole: written beside it, flushed to disk, renamed. */
+  write(name: string, text: string): void
+  /** The same without blocking; calls for one name must not overlap. */
+  writeAsync(name: string, text: string): Promise<void>
+  /** No error where there is none. */
+  remove(name: string): void
+}
+
+export interface PodNamespace {
+  /** `<proc>/<pid>/ns/net` of the pod's process with the lowest id. */
+  readonly path: string
+  /** Tells namespaces apart while they live: device and inode. */
+  readonly identity: string
+}
+
+/** Finds pods among the processes of this machine. */
+export interface Proc {
+  /** Network namespaces of those of the pods (by uid, as cgroup paths spell it) that have a process. */
+  podNamespaces(uids: ReadonlySet<string>): Promise<ReadonlyMap<string, PodNamespace>>
+  /** Identities of this process's and of process 1's network namespace: never a pod's. */
+  nodeNamespaces(): ReadonlySet<string>
+}
+
+/** The directory tree of pins on a BPF file system. */
+export interface PinTree {
+  /** Absolute paths of every pin below, sorted; empty where the directory is missing. */
+  list(directory: string): readonly string[]
+  /** Removes the directory with all pins below; no error where there is none. */
+  remove(directory: string): void
+  /** Keeps other agents off this directory while the process lives. @throws ConflictError, KmeshError when it is no bpffs */
+  lock(directory: string): Disposable
+}
