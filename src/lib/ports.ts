@@ -160,6 +160,13 @@ export interface Admin {
   close(): Promise<void>
 }
 
+/** Opens admin endpoints. `dial` connects nothing yet: the first request does. */
+export interface AdminDialer {
+  dial(target: DaemonTarget): Admin
+  /** Closes every endpoint that was dialled. */
+  close(): Promise<void>
+}
+
 // ---------------------------------------------------------------- kernel
 
 export interface BpfMapInfo {
