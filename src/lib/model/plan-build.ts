@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The planner: from what the cluster is to what a command will write and what becomes of each pod. Pure. */
+import type {Namespace, Pod} from './kube.ts'
+import type {LabelChange, Plan, PlanOptions, PlanWarning, PodPlan, TargetPlan} from './plan.ts'
+import {labelsAfter, namespaceChange, podChange} from './plan-label.ts'
+import type {FactsByNode} from './plan-node.ts'
+import {planPod} from './plan-pod.ts'
+import {caseTrap, namespaceWarnings, openConnections, podTargetWarnings} from './plan-warning.ts'
+import {compareText} from './report.ts'
+
+/** A pod with its namespace; undefined where that could not be read counts as unlabelled. */
+export interface PodTarget {
+  readonly pod: Pod
+  readonly namespace: Namespace | undefined
+}
+
+/** A namespace with its pods, the finished ones included. */
+export interface NamespaceTarget {
+  readonly namespace: Namespace
+  readonly pods: readonly Pod[]
+}
+
+export function planNamespaces(
+  targets: readonly NamespaceTarget[],
+  facts: FactsByNode,
+  options: PlanOptions,
+): Plan {
+  const parts = targets.map(({namespace, pods}) =>
+    planNamespace(namespace, pods.filter(isLive), facts, options),
+  )
+  return assemble(parts, options)
+}
+
+export function planPods(targets: readonly PodTarget[], facts: FactsByNode, options: PlanOptions): Plan {
+  const parts = targets.map((target) => planOnePod(target, facts, options))
+  return assemble(parts, options)
+}
+
+/** Pods that ended or are being deleted are nobody's any more. */
+export function isLive(pod: Pod): boolean {
+  const phase = pod.status?.phase
+  return pod.metadata.deletionTimestamp === undefined && phase !== 'Succeeded' && phase !== 'Failed'
+}
+
+interface Part {
+  readonly target: TargetPlan
+  readonly pods: readonly PodPlan[]
+  readonly warnings: readonly PlanWarning[]
+}
+
+function planNamespace(
+  namespace: Namespace,
+  pods: readonly Pod[],
+  facts: FactsByNode,
+  options: PlanOptions,
+): Part {
+  const {name = '', labels} = namespace.metadata
+  const change = namespaceChange(name, labels, options)
+  const namespaceAfter = labelsAfter(labels, change)
+  const plans = pods.map((pod) => {
+    const own = pod.metadata.labels
+    return planPod(pod, {podBefore: own, podAfter: own, namespaceBefore: labels, namespaceAfter}, facts)
+  })
+  const traps = pods.flatMap((pod) => caseTrap(pod, name, pod.metadata.name ?? ''))
+  return {
+    target: targetOf('Namespace', name, namespace, change),
+    pods: change.kind === 'refuse' ? [] : plans,
+    warnings: [...namespaceWarnings(namespace, change, options.action, pods), ...traps],
+  }
+}
+
+function planOnePod({pod, namespace}: PodTarget, facts: FactsByNode, options: PlanOptions): Part {
+  const {name = '', namespace: namespaceName = '', labels} = pod.metadata
+  const around = namespace?.metadata.labels
+  const change = podChange(namespaceName, labels, around, options)
+  const plan = planPod(
+    pod,
+    {
+      podBefore: labels,
+      podAfter: labelsAfter(labels, change),
+      namespaceBefore: around,
+      namespaceAfter: around,
+    },
+    facts,
+  )
+  return {
+    target: targetOf('Pod', namespaceName, pod, change),
+    pods: change.kind === 'refuse' ? [] : [plan],
+    warnings: [...caseTrap(pod, namespaceName, name), ...podTargetWarnings(pod, change, plan)],
+  }
+}
+
+function targetOf(
+  kind: TargetPlan['kind'],
+  namespace: string,
+  object: Namespace | Pod,
+  change: LabelChange,
+): TargetPlan {
+  const {name = '', uid = '', resourceVersion = ''} = object.metadata
+  return {kind, namespace, name, uid, resourceVersion, change}
+}
+
+function assemble(parts: readonly Part[], options: PlanOptions): Plan {
+  const pods = parts.flatMap((part) => part.pods).sort(byNamespaceAndName)
+  const warnings = parts.flatMap((part) => part.warnings)
+  return {
+    action: options.action,
+    targets: parts.map((part) => part.target).sort(byNamespaceAndName),
+    pods,
+    warnings: [...warnings, ...openConnections(pods)],
+  }
+}
+
+function byNamespaceAndName(
+  a: {readonly namespace: string; readonly name: string},
+  b: {readonly namespace: string; readonly name: string},
+): number {
+  return compareText(a.namespace, b.namespace) || compareText(a.name, b.name)
+}

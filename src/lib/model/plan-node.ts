@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What one node's daemon told about itself and its pods: the ground that planner and interop stand on. */
+import type {Capability, EnrollmentEntry, ExistingPods, SidecarPolicy} from './api.ts'
+
+/** `unreachable`: there is a daemon pod and it gave no usable answer. */
+export type DaemonState = 'ready' | 'notReady' | 'unreachable' | 'absent'
+
+export interface NodeFacts {
+  readonly node: string
+  readonly daemon: DaemonState
+  /** Null where no daemon told. */
+  readonly sidecarPolicy: SidecarPolicy | null
+  readonly existingPods: ExistingPods | null
+  readonly capabilities: readonly Capability[]
+  /** By pod uid; null where the daemon cannot tell, or did not. */
+  readonly enrollment: ReadonlyMap<string, EnrollmentEntry> | null
+}
+
+export type FactsByNode = ReadonlyMap<string, NodeFacts>
+
+/** Facts of a node on which no daemon pod was found. */
+export function absentNode(node: string): NodeFacts {
+  return {node, daemon: 'absent', sidecarPolicy: null, existingPods: null, capabilities: [], enrollment: null}
+}
+
+export function unreachableNode(node: string): NodeFacts {
+  return {...absentNode(node), daemon: 'unreachable'}
+}
+
+/** Go daemons enroll pods that are Ready; ours, which tell their enrollment, every running pod. */
+export function enrollsReadyPodsOnly(facts: NodeFacts): boolean {
+  return !facts.capabilities.includes('enrollment')
+}
+
+/** How far a change can be followed: the label is stored, the daemon claims it, the kernel has it. */
+export const WAIT_LEVELS = ['label', 'annotation', 'kernel'] as const
+export type WaitLevel = (typeof WAIT_LEVELS)[number]
+
+export function strongestLevel(facts: NodeFacts): WaitLevel {
+  return facts.capabilities.includes('enrollment') ? 'kernel' : 'annotation'
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What an operator should know before a plan is carried out. */
+import {DATAPLANE_LABEL, isKmesh, isLabelCaseTrap} from './enrollment.ts'
+import type {KubeObject, Namespace, Pod} from './kube.ts'
+import type {LabelChange, PlanAction, PlanWarning, PlanWarningCode, PodPlan} from './plan.ts'
+import {appliersOf, templateOwnerOf, templatePatchCommand} from './plan-owner.ts'
+import {namespaceInjection} from './sidecar.ts'
+
+/** Warnings about a namespace whose own label changes or stays. */
+export function namespaceWarnings(
+  namespace: Namespace,
+  change: LabelChange,
+  action: PlanAction,
+  pods: readonly Pod[],
+): PlanWarning[] {
+  if (change.kind === 'refuse') return []
+  const name = namespace.metadata.name ?? ''
+  const injection = namespaceInjection(name, namespace.metadata.labels)
+  const warnings = [...caseTrap(namespace, name, null), ...appliedByOther(namespace, change, name, null)]
+  if (action === 'enroll' && injection.inject) {
+    const text = `new pods of namespace ${name} get a sidecar (revision ${injection.revision}), which the sidecar policy of their daemon then decides about`
+    warnings.push(warn('AlsoInjected', name, null, text))
+  }
+  return action === 'unenroll' ? [...warnings, ...staysEnrolled(name, pods)] : warnings
+}
+
+/** Warnings about a pod whose own label is the target. */
+export function podTargetWarnings(pod: Pod, change: LabelChange, plan: PodPlan): PlanWarning[] {
+  if (change.kind !== 'write') return []
+  const {namespace, name} = plan
+  const warnings = [...appliedByOther(pod, change, namespace, name), ...ownerRecreates(pod, change, plan)]
+  if (change.after === 'kmesh' && !plan.after.intent) {
+    const text = `the label has no effect on pod ${namespace}/${name}: ${plan.reason ?? 'unknown'}`
+    warnings.push(warn('NoEffect', namespace, name, text))
+  }
+  if (change.after === 'none') {
+    const text = `namespace ${namespace} would enroll pod ${name} again, so its label is set to "none" and not removed`
+    warnings.push(warn('NoneWritten', namespace, name, text))
+  }
+  return warnings
+}
+
+/** A value such as `None` reads like an opt-out and is none. */
+export function caseTrap(object: KubeObject, namespace: string, pod: string | null): PlanWarning[] {
+  const value = object.metadata.labels?.[DATAPLANE_LABEL]
+  if (!isLabelCaseTrap(value)) return []
+  const what = pod === null ? `namespace ${namespace}` : `pod ${namespace}/${pod}`
+  const text = `${what} has ${DATAPLANE_LABEL}=${value}: only "none" in lower case opts out, any other value counts as no label`
+  return [warn('LabelCaseTrap', namespace, pod, text)]
+}
+
+/** Enrolling acts on connect(2): what is open stays on its path. */
+export function openConnections(pods: readonly PodPlan[]): PlanWarning[] {
+  if (!pods.some((pod) => pod.follow)) return []
+  return [
+    warn('OpenConnections', null, null, 'connections that are open now keep their path; new ones change'),
+  ]
+}
+
+function staysEnrolled(namespace: string, pods: readonly Pod[]): PlanWarning[] {
+  const names = pods
+    .filter((pod) => isKmesh(pod.metadata.labels?.[DATAPLANE_LABEL]))
+    .map((pod) => pod.metadata.name ?? '')
+  return names.map((name) =>
+    warn('StaysEnrolled', namespace, name, `pod ${namespace}/${name} stays enrolled by its own label`),
+  )
+}
+
+function appliedByOther(
+  object: KubeObject,
+  change: LabelChange,
+  namespace: string,
+  pod: string | null,
+): PlanWarning[] {
+  if (change.kind !== 'write') return []
+  const what = pod === null ? `namespace ${namespace}` : `pod ${namespace}/${pod}`
+  return appliersOf(object.metadata).map((manager) =>
+    warn(
+      'AppliedByOther',
+      namespace,
+      pod,
+      `the label of ${what} is applied by ${manager}, which may put its value back; change it at its source too`,
+    ),
+  )
+}
+
+function ownerRecreates(
+  pod: Pod,
+  change: LabelChange & {readonly kind: 'write'},
+  plan: PodPlan,
+): PlanWarning[] {
+  const owner = templateOwnerOf(pod.metadata)
+  if (owner === undefined) return []
+  const {namespace, name} = plan
+  const command = templatePatchCommand(namespace, owner, change.after)
+  const fix =
+    command === null ? 'the template of this kind has to be changed at its source' : `to keep it: ${command}`
+  const text = `${owner.kind} ${owner.name} makes pod ${namespace}/${name} again from its template, without this change; ${fix}`
+  return [warn('OwnerRecreates', namespace, name, text)]
+}
+
+function warn(
+  code: PlanWarningCode,
+  namespace: string | null,
+  pod: string | null,
+  message: string,
+): PlanWarning {
+  return {code, namespace, pod, message}
+}
