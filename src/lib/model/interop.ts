@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Who is meant to have a pod's traffic, who has it now, and how the two fit (design section 5). Pure. */
+import type {EnrollmentEntry} from './api.ts'
+import {DATAPLANE_LABEL, decideEnrollment, hasSidecar, isAnnotatedCaptured, isKmesh} from './enrollment.ts'
+import {intentAgeMs} from './interop-age.ts'
+import {isPodReady, type Namespace, type Pod} from './kube.ts'
+import type {Capture, CaptureSource} from './plan.ts'
+import {absentNode, enrollsReadyPodsOnly, type FactsByNode, type NodeFacts} from './plan-node.ts'
+import {captureNow} from './plan-pod.ts'
+import {decideInjection, isAmbientCaptured, namespaceInjection, wantsAmbient} from './sidecar.ts'
+
+export type InteropState = 'active' | 'pending' | 'stale' | 'conflict'
+
+/** How old a change may be before a difference is no longer "on its way". */
+export const PENDING_MS = 60_000
+
+export interface SidecarView {
+  /** The pod runs with a sidecar now; null for namespaces. */
+  readonly injected: boolean | null
+  /** Its next start brings one. */
+  readonly nextStart: boolean
+  readonly revision: string | null
+  readonly rule: string
+}
+
+export interface InteropPod {
+  readonly kind: 'Pod'
+  readonly namespace: string
+  readonly name: string
+  readonly node: string | null
+  readonly intent: Capture
+  /** Rule of the intent. */
+  readonly rule: string
+  /** Null: not known. */
+  readonly capture: Capture | null
+  readonly source: CaptureSource
+  /** Every data plane that says it has the pod; more than one is a conflict, unless Kmesh bypasses the sidecar. */
+  readonly claims: readonly Capture[]
+  readonly annotated: boolean
+  readonly sidecar: SidecarView
+  /** Null: not known. */
+  readonly state: InteropState | null
+  readonly reason: string
+  readonly intentAgeMs: number | null
+}
+
+export interface InteropNamespace {
+  readonly kind: 'Namespace'
+  readonly namespace: string
+  readonly name: string
+  readonly label: string | null
+  readonly intent: Capture
+  readonly sidecar: SidecarView
+  readonly pods: Readonly<Record<Capture | 'unknown', number>>
+  /** The worst state among its pods; null where a pod's is not known and none is worse. */
+  readonly state: InteropState | null
+}
+
+export type InteropItem = InteropNamespace | InteropPod
+
+/**
+ * @param namespace - undefined where it could not be read; it then counts as unlabelled.
+ * @param facts - of all nodes; a node that is not in it has no daemon.
+ */
+export function interopPod(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  facts: FactsByNode,
+  nowMs: number,
+): InteropPod {
+  const nodeName = pod.spec?.nodeName ?? null
+  const node = nodeName === null ? null : (facts.get(nodeName) ?? absentNode(nodeName))
+  const view = lookAt(pod, namespace, node, nowMs)
+  const injection = decideInjection(pod, pod.metadata.namespace ?? '', namespace?.metadata.labels)
+  const {inject: nextStart, revision, rule} = injection
+  return {
+    kind: 'Pod',
+    namespace: pod.metadata.namespace ?? '',
+    name: pod.metadata.name ?? '',
+    node: nodeName,
+    intent: intentOf(pod, namespace, view.intent),
+    rule: view.rule,
+    capture: view.capture,
+    source: view.source,
+    claims: claimsOf(pod, view.kmesh),
+    annotated: view.annotated,
+    sidecar: {injected: hasSidecar(pod.metadata.annotations), nextStart, revision, rule},
+    ...stateOf(pod, view, node),
+    intentAgeMs: view.ageMs,
+  }
+}
+
+export function interopNamespace(namespace: Namespace, pods: readonly InteropPod[]): InteropNamespace {
+  const {name = '', labels} = namespace.metadata
+  const counts = {kmesh: 0, sidecar: 0, ambient: 0, none: 0, unknown: 0}
+  for (const pod of pods) counts[pod.capture ?? 'unknown'] += 1
+  const label = labels?.[DATAPLANE_LABEL] ?? null
+  const {inject: nextStart, revision, rule} = namespaceInjection(name, labels)
+  return {
+    kind: 'Namespace',
+    namespace: name,
+    name,
+    label,
+    intent: namespaceIntent(label, nextStart),
+    sidecar: {injected: null, nextStart, revision, rule},
+    pods: counts,
+    state: worstState(pods.map((pod) => pod.state)),
+  }
+}
+
+interface Look {
+  readonly intent: boolean
+  readonly rule: string
+  readonly kmesh: boolean | null
+  readonly source: CaptureSource
+  readonly capture: Capture | null
+  readonly annotated: boolean
+  readonly ageMs: number | null
+}
+
+function lookAt(pod: Pod, namespace: Namespace | undefined, node: NodeFacts | null, nowMs: number): Look {
+  const entry = node?.enrollment?.get(pod.metadata.uid ?? '')
+  const policy = node?.sidecarPolicy ?? 'exclude'
+  const asked = decideEnrollment(pod, namespace?.metadata.labels, policy)
+  const {enroll: intent, rule} = untouchedDecision(entry, node) ?? asked
+  const annotated = isAnnotatedCaptured(pod.metadata.annotations)
+  const ageMs = intentAgeMs({pod, namespace, entry, intent, nowMs})
+  return {intent, rule, annotated, ageMs, ...captureNow(pod, node)}
+}
+
+/** An agent that leaves existing pods alone decided once for the pod: what the labels say since is for new pods. */
+function untouchedDecision(
+  entry: EnrollmentEntry | undefined,
+  node: NodeFacts | null,
+): {enroll: boolean; rule: string} | undefined {
+  if (entry === undefined || node?.existingPods !== 'untouched' || entry.rule !== 'StartedBefore')
+    return undefined
+  return {enroll: entry.intent, rule: entry.rule}
+}
+
+function intentOf(pod: Pod, namespace: Namespace | undefined, kmesh: boolean): Capture {
+  if (kmesh) return 'kmesh'
+  if (hasSidecar(pod.metadata.annotations)) return 'sidecar'
+  return wantsAmbient(pod, namespace?.metadata.labels) ? 'ambient' : 'none'
+}
+
+function namespaceIntent(label: string | null, injects: boolean): Capture {
+  if (isKmesh(label ?? undefined)) return 'kmesh'
+  if (label === 'ambient') return 'ambient'
+  return injects ? 'sidecar' : 'none'
+}
+
+function claimsOf(pod: Pod, kmesh: boolean | null): Capture[] {
+  const {annotations} = pod.metadata
+  const claims: Capture[] = kmesh === true ? ['kmesh'] : []
+  if (hasSidecar(annotations)) claims.push('sidecar')
+  if (isAmbientCaptured(annotations)) claims.push('ambient')
+  return claims
+}
+
+function stateOf(
+  pod: Pod,
+  view: Look,
+  node: NodeFacts | null,
+): {readonly state: InteropState | null; readonly reason: string} {
+  const claims = claimsOf(pod, view.kmesh)
+  const bypassed = node?.sidecarPolicy === 'bypass' && claims.join() === 'kmesh,sidecar'
+  if (claims.length > 1 && !bypassed) return {state: 'conflict', reason: 'SeveralDataPlanes'}
+  if (view.kmesh === null) return {state: null, reason: 'DaemonNotReady'}
+  if (view.intent === view.kmesh) return annotationState(view)
+  const reason = differenceReason(pod, view, node)
+  const onItsWay = reason === 'NotReady' || isYoung(view.ageMs)
+  return {state: onItsWay ? 'pending' : 'stale', reason}
+}
+
+/** Intent and kernel agree; the annotation may lag behind, or have been left. */
+function annotationState(view: Look): {readonly state: InteropState; readonly reason: string} {
+  if (view.source !== 'kernel' || view.annotated === view.kmesh) return {state: 'active', reason: view.rule}
+  return {state: isYoung(view.ageMs) ? 'pending' : 'stale', reason: 'AnnotationDiffers'}
+}
+
+function differenceReason(pod: Pod, view: Look, node: NodeFacts | null): string {
+  if (node === null) return 'NotReady'
+  if (node.daemon === 'absent') return 'NoDaemonOnNode'
+  if (node.daemon !== 'ready') return 'DaemonNotReady'
+  const up = enrollsReadyPodsOnly(node) ? isPodReady(pod) : pod.status?.phase === 'Running'
+  if (view.intent && !(up && isPodReady(pod))) return 'NotReady'
+  return view.source === 'kernel' ? 'KernelDiffers' : 'AnnotationDiffers'
+}
+
+function isYoung(ageMs: number | null): boolean {
+  return ageMs !== null && ageMs < PENDING_MS
+}
+
+const WORST_FIRST: readonly (InteropState | null)[] = ['conflict', 'stale', 'pending', null, 'active']
+
+function worstState(states: readonly (InteropState | null)[]): InteropState | null {
+  return WORST_FIRST.find((state) => states.includes(state)) ?? (states.length === 0 ? 'active' : null)
+}
