@@ -267,6 +267,11 @@ export interface CommandRequest {
   readonly input?: string | undefined
   /** Network namespace to run in; default is the caller's. */
   readonly namespacePath?: string | undefined
+  readonly cgroupPath?: string | undefined
+  readonly user?: number | undefined
+  readonly group?: number | undefined
+  /** The whole environment; default is the caller's. */
+  readonly env?: Readonly<Record<string, string>> | undefined
   /** Default 10 s; SIGKILL when it passes. */
   readonly timeoutMs?: number | undefined
 }

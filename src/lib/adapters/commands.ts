@@ -40,13 +40,14 @@ function commandLine(prefix: readonly string[], file: string, args: readonly str
 
 async function runToEnd(request: CommandRequest): Promise<string> {
   const [file, args] = commandLine(
-    enterPrefix({namespacePath: request.namespacePath}),
+    enterPrefix(request),
     request.file,
     request.args,
   )
   const child = spawn(file, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: request.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    ...(request.env === undefined ? {} : {env: {...request.env}}),
     killSignal: 'SIGKILL',
   })
   const stdout = collect(child.stdout)

@@ -82,8 +82,13 @@ export interface ContainerPort {
 }
 
 export interface Probe {
-  readonly httpGet?: {readonly path?: string; readonly port: number | string; readonly scheme?: string}
-  readonly tcpSocket?: {readonly port: number | string}
+  readonly httpGet?: {
+    readonly host?: string
+    readonly path?: string
+    readonly port: number | string
+    readonly scheme?: string
+  }
+  readonly tcpSocket?: {readonly host?: string; readonly port: number | string}
   readonly exec?: {readonly command?: readonly string[]}
   readonly initialDelaySeconds?: number
   readonly periodSeconds?: number

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What a container runs: image, command, args and environment as a command line. */
+import {accessSync, constants, statSync} from 'node:fs'
+import {isAbsolute, join, resolve} from 'node:path'
+import {KmeshError} from '../../errors.ts'
+import type {Container} from '../../model/kube.ts'
+
+const ECHO_IMAGE = /^(?:[^/]+\/)?sandbox\/echo(?::[\w.-]+)?$/
+
+export interface CommandLine {
+  readonly file: string
+  readonly args: readonly string[]
+}
+
+/** The container cannot be started as it is written; the message goes into its status. */
+export class CreateContainerError extends KmeshError {
+  override readonly name = 'CreateContainerError'
+  constructor(message: string) {
+    super(message, {code: 'CreateContainerError'})
+  }
+}
+
+/**
+ * @param echoProgram what `image: sandbox/echo` means
+ * @throws CreateContainerError
+ */
+export function commandLineOf(
+  container: Container,
+  environment: Readonly<Record<string, string>>,
+  echoProgram: readonly string[],
+): CommandLine {
+  const expand = (text: string): string => expandVariables(text, environment)
+  const command = (container.command ?? []).map(expand)
+  const args = (container.args ?? []).map(expand)
+  if (command.length === 0 && ECHO_IMAGE.test(container.image ?? '')) {
+    const [file = '', ...rest] = echoProgram
+    return {file, args: [...rest, ...args]}
+  }
+  const [file, ...rest] = command
+  if (file === undefined) {
+    throw new CreateContainerError(
+      `image "${container.image ?? ''}" is not fetched: only sandbox/echo is built in, others need a command, which runs from this machine's files`,
+    )
+  }
+  return {
+    file: findProgram(file, environment['PATH'] ?? '', container.workingDir ?? '/'),
+    args: [...rest, ...args],
+  }
+}
+
+/** `$(NAME)` becomes the variable's value, `$$` one dollar; unknown names stay as they are. */
+function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
+  return text.replace(/\$\$|\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name: string | undefined) => {
+    if (name === undefined) return '$'
+    return environment[name] ?? whole
+  })
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
+  }
+}
+
+function findProgram(file: string, path: string, workingDir: string): string {
+  if (file.includes('/')) {
+    const absolute = isAbsolute(file) ? file : resolve(workingDir, file)
+    if (isExecutable(absolute)) return absolute
+    throw new CreateContainerError(`exec: "${file}": no such executable file`)
+  }
+  const found = path
+    .split(':')
+    .filter((directory) => directory !== '')
+    .map((directory) => join(directory, file))
+    .find(isExecutable)
+  if (found === undefined) throw new CreateContainerError(`exec: "${file}": not found in PATH (${path})`)
+  return found
+}

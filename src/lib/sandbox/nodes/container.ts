@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+/** One container: its process, restarted with back-off, its readiness, its end. */
+import {messageOf} from '../../errors.ts'
+import type {Container} from '../../model/kube.ts'
+import type {RunningProcess} from '../../ports.ts'
+import {killCgroup, makeCgroup} from './cgroups.ts'
+import {type CommandLine, CreateContainerError, commandLineOf} from './command-line.ts'
+import type {NodeContext} from './node-context.ts'
+import {probeOnce} from './probe.ts'
+
+const FIRST_BACKOFF_MS = 1000
+const LAST_BACKOFF_MS = 10_000
+/** Who ran this long starts over with the first back-off. */
+const STEADY_MS = 10_000
+/** Until the first success probes come faster than the period, so that starting is not slowed by it. */
+const FIRST_PROBE_MS = 100
+
+export type ContainerState =
+  | {readonly kind: 'waiting'; readonly reason: string; readonly message: string}
+  | {readonly kind: 'running'; readonly startedAtMs: number; readonly pid: number}
+  | {readonly kind: 'terminated'; readonly exitCode: number; readonly reason: string; readonly atMs: number}
+
+export interface ContainerSettings {
+  readonly container: Container
+  readonly namespacePath: string
+  readonly cgroup: string
+  readonly outputFile: string
+  readonly environment: Readonly<Record<string, string>>
+  readonly user: number
+  readonly group: number
+  readonly restartPolicy: string
+  /** Primary address of the pod. */
+  readonly address: string
+}
+
+export class ContainerRunner {
+  readonly settings: ContainerSettings
+  state: ContainerState = {kind: 'waiting', reason: 'ContainerCreating', message: ''}
+  restartCount = 0
+  ready = false
+  /** Last failure of the readiness probe, else ''. */
+  probeMessage = ''
+  readonly #node: NodeContext
+  readonly #onChange: () => void
+  readonly #stopping = new AbortController()
+  #process: RunningProcess | undefined
+  #loop: Promise<void> | undefined
+
+  constructor(node: NodeContext, settings: ContainerSettings, onChange: () => void) {
+    this.#node = node
+    this.settings = settings
+    this.#onChange = onChange
+  }
+
+  start(): void {
+    this.#loop = this.#run()
+  }
+
+  /** SIGTERM, `graceMs`, then SIGKILL for all of it; resolves when the process is gone. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping.abort()
+    const process = this.#process
+    if (process !== undefined) {
+      process.signal('SIGTERM')
+      const waiting = new AbortController()
+      const timeUp = this.#node.clock.sleep(graceMs, waiting.signal).catch(() => {})
+      await Promise.race([process.exited, timeUp])
+      waiting.abort()
+    }
+    killCgroup(this.settings.cgroup)
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    let backoffMs = FIRST_BACKOFF_MS
+    while (!this.#stopping.signal.aborted) {
+      const startedMs = this.#node.clock.monotonicMs()
+      const exitCode = await this.#runOnce()
+      if (this.#stopping.signal.aborted || !this.#isRestarted(exitCode)) return
+      if (this.#node.clock.monotonicMs() - startedMs >= STEADY_MS) backoffMs = FIRST_BACKOFF_MS
+      if (exitCode !== undefined) {
+        this.#become({
+          kind: 'waiting',
+          reason: 'CrashLoopBackOff',
+          message: `exit status ${exitCode}; restarts in ${backoffMs} ms`,
+        })
+      }
+      await this.#node.clock.sleep(backoffMs, this.#stopping.signal).catch(() => {})
+      backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS)
+      if (exitCode !== undefined) this.restartCount += 1
+    }
+  }
+
+  #isRestarted(exitCode: number | undefined): boolean {
+    const policy = this.settings.restartPolicy
+    return exitCode === undefined || policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0)
+  }
+
+  /** @returns the exit status, undefined where it did not start */
+  async #runOnce(): Promise<number | undefined> {
+    try {
+      this.#process = await this.#launch()
+    } catch (error) {
+      const reason = error instanceof CreateContainerError ? 'CreateContainerError' : 'RunContainerError'
+      this.#become({kind: 'waiting', reason, message: messageOf(error)})
+      return undefined
+    }
+    const nowMs = this.#node.clock.nowMs()
+    this.ready = this.settings.container.readinessProbe === undefined
+    this.#become({kind: 'running', startedAtMs: nowMs, pid: this.#process.pid})
+    const ended = new AbortController()
+    const probing = this.#probe(ended.signal)
+    const exit = await this.#process.exited
+    ended.abort()
+    await probing
+    this.#process = undefined
+    this.ready = false
+    killCgroup(this.settings.cgroup)
+    const exitCode = exit.exitCode ?? 128 + signalNumber(exit.signal)
+    const reason = exitCode === 0 ? 'Completed' : 'Error'
+    this.#become({kind: 'terminated', exitCode, reason, atMs: this.#node.clock.nowMs()})
+    return exitCode
+  }
+
+  async #launch(): Promise<RunningProcess> {
+    const {container, environment} = this.settings
+    const line = commandLineOf(container, environment, this.#node.echoProgram)
+    makeCgroup(this.settings.cgroup)
+    return await this.#node.commands.start({...this.#place(line), env: environment})
+  }
+
+  #place(line: CommandLine): Omit<Parameters<NodeContext['commands']['start']>[0], 'env'> {
+    const {namespacePath, cgroup, outputFile, user, group, container} = this.settings
+    return {
+      ...line,
+      outputFile,
+      namespacePath,
+      cgroupPath: cgroup,
+      user,
+      group,
+      workingDir: container.workingDir ?? '/',
+    }
+  }
+
+  #become(state: ContainerState): void {
+    this.state = state
+    this.#onChange()
+  }
+
+  async #probe(ended: AbortSignal): Promise<void> {
+    const probe = this.settings.container.readinessProbe
+    if (probe === undefined) return
+    const periodMs = (probe.periodSeconds ?? 10) * 1000
+    const sleep = (delayMs: number): Promise<void> => this.#node.clock.sleep(delayMs, ended).catch(() => {})
+    let gapMs = Math.min(FIRST_PROBE_MS, periodMs)
+    let failures = 0
+    let successes = 0
+    await sleep((probe.initialDelaySeconds ?? 0) * 1000)
+    while (!ended.aborted) {
+      const problem = await probeOnce(probe, this.#probeTarget())
+      if (ended.aborted) return
+      failures = problem === undefined ? 0 : failures + 1
+      successes = problem === undefined ? successes + 1 : 0
+      if (successes >= (probe.successThreshold ?? 1)) this.#setReady(true, '')
+      else if (problem !== undefined && failures >= (probe.failureThreshold ?? 3))
+        this.#setReady(false, problem)
+      gapMs = this.ready ? periodMs : Math.min(gapMs * 1.5, periodMs)
+      await sleep(gapMs)
+    }
+  }
+
+  #setReady(ready: boolean, message: string): void {
+    if (this.ready === ready && this.probeMessage === message) return
+    this.ready = ready
+    this.probeMessage = message
+    this.#onChange()
+  }
+
+  #probeTarget(): Parameters<typeof probeOnce>[1] {
+    const {container, address, cgroup, namespacePath} = this.settings
+    return {
+      namespacePath: this.#node.namespacePath,
+      address,
+      ports: container.ports,
+      netns: this.#node.netns,
+      execute: async (command, timeoutMs) => {
+        const line = commandLineOf({...container, command, args: []}, this.settings.environment, [])
+        await this.#node.commands.run({
+          ...line,
+          namespacePath,
+          cgroupPath: cgroup,
+          user: this.settings.user,
+          group: this.settings.group,
+          env: this.settings.environment,
+          timeoutMs,
+        })
+      },
+    }
+  }
+}
+
+const SIGNALS: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGPIPE: 13,
+  SIGTERM: 15,
+}
+
+function signalNumber(name: string | null): number {
+  return SIGNALS[name ?? ''] ?? 0
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What everything on one node is given. */
+import type {Clock, Commands, Kube, Log, Netns} from '../../ports.ts'
+import type {SandboxPaths} from '../state.ts'
+import type {Addresses, AddressPlan} from './addresses.ts'
+import type {Network} from './network.ts'
+
+export interface NodeContext {
+  readonly name: string
+  /** 1 and up; part of its addresses. */
+  readonly index: number
+  readonly addresses: Addresses
+  readonly namespacePath: string
+  /** Root of the node's cgroups. */
+  readonly cgroup: string
+  /** The node's directory in the bpffs. */
+  readonly bpfDir: string
+  readonly plan: AddressPlan
+  readonly paths: SandboxPaths
+  readonly network: Network
+  readonly commands: Commands
+  readonly netns: Netns
+  readonly kube: Kube
+  readonly clock: Clock
+  readonly log: Log
+  /** Command line of `image: sandbox/echo`. */
+  readonly echoProgram: readonly string[]
+  /** Environment of every container, before its own: PATH, the sandbox's mark. */
+  readonly baseEnvironment: Readonly<Record<string, string>>
+}
