@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Blocking connect(2) and getpeername(2), so that a test sees what an application sees. */
+import {closeSync} from 'node:fs'
+import koffi from 'koffi'
+import {addressBytes, addressText} from '../../src/lib/model/codec.ts'
+import type {Netns} from '../../src/lib/ports.ts'
+
+const libc = koffi.load('libc.so.6')
+const connectCall = libc.func('int connect(int fd, const void* address, uint32_t length)')
+const getpeername = libc.func('int getpeername(int fd, void* address, void* length)')
+const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int option, const void* value, uint32_t length)',
+)
+
+const AF_INET = 2
+const AF_INET6 = 10
+
+export const ENETUNREACH = 101
+export const ECONNREFUSED = 111
+export const EINPROGRESS = 115
+
+/** sockaddr of `address`; `mapped` writes IPv4 as ::ffff:a.b.c.d. */
+export function socketAddress(address: string, port: number, mapped = false): Uint8Array {
+  const bytes = addressBytes(address)
+  const isIpv4 = bytes.length === 4 && !mapped
+  const name = new Uint8Array(isIpv4 ? 16 : 28)
+  const view = new DataView(name.buffer)
+  view.setUint16(0, isIpv4 ? AF_INET : AF_INET6, true)
+  view.setUint16(2, port, false)
+  if (isIpv4) name.set(bytes, 4)
+  else if (mapped) name.set([0xff, 0xff, ...bytes], 18)
+  else name.set(bytes, 8)
+  return name
+}
+
+/** 0 or the positive errno. */
+export function connect(fd: number, name: Uint8Array): number {
+  return connectCall(fd, name, name.length) === 0 ? 0 : koffi.errno()
+}
+
+/** `address:port`, `[address]:port`, `[::ffff:a.b.c.d]:port`. */
+export function peerOf(fd: number): string {
+  const name = new Uint8Array(28)
+  if (getpeername(fd, name, Uint32Array.of(28)) !== 0) throw new Error(`getpeername: errno ${koffi.errno()}`)
+  const view = new DataView(name.buffer)
+  const port = view.getUint16(2, false)
+  if (view.getUint16(0, true) === AF_INET) return `${addressText(name.subarray(4, 8))}:${port}`
+  const address = name.subarray(8, 24)
+  const isMapped = address.subarray(0, 10).every((byte) => byte === 0) && address[10] === 0xff
+  return `[${isMapped ? `::ffff:${addressText(address.subarray(12))}` : addressText(address)}]:${port}`
+}
+
+/** Gives up after a second instead of the kernel's two minutes: SO_SNDTIMEO bounds connect(2). */
+export function limitTime(fd: number): void {
+  setsockopt(fd, 1, 21, BigInt64Array.of(1n, 0n), 16)
+}
+
+/** Connects from inside the namespace; the peer's name, or the negative errno. */
+export function dial(
+  netns: Netns,
+  namespacePath: string,
+  address: string,
+  port: number,
+  mapped = false,
+): string | number {
+  const family = mapped || address.includes(':') ? 6 : 4
+  const fd = netns.socket(namespacePath, family)
+  try {
+    limitTime(fd)
+    const errno = connect(fd, socketAddress(address, port, mapped))
+    return errno === 0 ? peerOf(fd) : -errno
+  } finally {
+    closeSync(fd)
+  }
+}
