@@ -15,6 +15,7 @@ const setsockopt = libc.func(
 const AF_INET = 2
 const AF_INET6 = 10
 
+const EINTR = 4
 export const ENETUNREACH = 101
 export const ECONNREFUSED = 111
 export const EINPROGRESS = 115
@@ -33,9 +34,13 @@ export function socketAddress(address: string, port: number, mapped = false): Ui
   return name
 }
 
-/** 0 or the positive errno. */
+/** 0 or the positive errno. With a time limit the kernel does not restart an interrupted connect by itself. */
 export function connect(fd: number, name: Uint8Array): number {
-  return connectCall(fd, name, name.length) === 0 ? 0 : koffi.errno()
+  for (;;) {
+    if (connectCall(fd, name, name.length) === 0) return 0
+    const errno = koffi.errno()
+    if (errno !== EINTR) return errno
+  }
 }
 
 /** `address:port`, `[address]:port`, `[::ffff:a.b.c.d]:port`. */

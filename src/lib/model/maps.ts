@@ -104,6 +104,12 @@ export interface MapRow<K = unknown, V = unknown> {
   readonly description: string
 }
 
+/** A row whose entries user space can read and write. */
+export interface ReadableRow<K = unknown, V = unknown> extends MapRow<K, V> {
+  readonly key: Codec<K>
+  readonly value: Codec<V>
+}
+
 function readable<K, V>(row: {
   name: string
   type: number
@@ -112,7 +118,7 @@ function readable<K, V>(row: {
   value: Codec<V>
   ids?: readonly string[]
   description: string
-}): MapRow<K, V> {
+}): ReadableRow<K, V> {
   return {ids: [], ...row, keyBytes: row.key.bytes, valueBytes: row.value.bytes}
 }
 
