@@ -116,7 +116,6 @@ export interface PodRecord {
   readonly hostNetwork: boolean
   readonly addresses: readonly string[]
   readonly networkNamespace: string
-  readonly phase: string
   readonly ready: boolean
   readonly terminating: boolean
   readonly containers: readonly ContainerRecord[]

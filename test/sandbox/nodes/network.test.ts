@@ -11,7 +11,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {enterPrefix, systemCommands} from '../../../src/lib/adapters/commands.ts'
 import {addressPlan} from '../../../src/lib/sandbox/nodes/addresses.ts'
 import {makeCgroup, removeCgroup} from '../../../src/lib/sandbox/nodes/cgroups.ts'
-import {createNetwork, type PodLink} from '../../../src/lib/sandbox/nodes/network.ts'
+import {createNetwork} from '../../../src/lib/sandbox/nodes/network.ts'
 import {sandboxPaths} from '../../../src/lib/sandbox/state.ts'
 import {testClock} from '../support.ts'
 
@@ -30,13 +30,11 @@ const pods = nodes.map((node, index) => ({
   uid: `${index + 1}0000000-0000-4000-8000-000000000000`,
   addresses: plan.podAddresses(index + 1, 2),
 }))
-const links: PodLink[] = []
 
 before(async () => {
   await network.build(nodes)
   for (const pod of pods) {
-    const link = await network.addPod(pod.node, pod)
-    links.push(link)
+    await network.addPod(pod.node, pod)
     const cgroup = join(paths.cgroupRoot, pod.node.name, 'kubepods', `pod${pod.uid}`, 'main')
     makeCgroup(cgroup)
     await commands.start({
@@ -44,7 +42,7 @@ before(async () => {
       args: [ECHO],
       env: {POD_NAME: pod.name, NODE_NAME: pod.node.name},
       outputFile: join(scratch, `${pod.name}.log`),
-      namespacePath: link.namespacePath,
+      namespacePath: network.podNamespace(pod),
       cgroupPath: cgroup,
     })
   }
@@ -63,7 +61,7 @@ after(async () => {
 
 async function ask(from: number, address: string): Promise<Record<string, unknown>> {
   const [file = '', ...args] = [
-    ...enterPrefix({namespacePath: links[from]?.namespacePath}),
+    ...enterPrefix({namespacePath: network.podNamespace(pods[from]!)}),
     process.execPath,
     ECHO,
     'connect',

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Makes and removes the network namespaces of a sandbox and what joins them. */
+import {existsSync} from 'node:fs'
+import {messageOf} from '../../errors.ts'
 import type {Commands} from '../../ports.ts'
 import {namespacePath, type SandboxPaths} from '../state.ts'
 import type {Addresses, AddressPlan} from './addresses.ts'
@@ -35,17 +37,14 @@ export function podSuffix(namespace: string, name: string, uid: string): string 
   return `pod.${namespace}.${name.slice(0, 120)}.${uid.slice(0, 8)}`
 }
 
-export interface PodLink {
-  readonly namespacePath: string
-  /** Interface in the node. */
-  readonly link: string
-}
-
 export interface Network {
   /** Fabric and all nodes. */
   build(nodeNames: readonly string[]): Promise<void>
   nodeNamespace(node: string): string
-  addPod(node: {readonly name: string; readonly index: number}, pod: PodPlace): Promise<PodLink>
+  /** Path of the namespace, there or not. */
+  podNamespace(pod: PodPlace): string
+  addPod(node: {readonly name: string; readonly index: number}, pod: PodPlace): Promise<void>
+  /** Takes away what is there of it. */
   removePod(node: string, pod: PodPlace): Promise<void>
 }
 
@@ -77,7 +76,12 @@ export function createNetwork(commands: Commands, paths: SandboxPaths, plan: Add
   const hostBatch = (lines: readonly string[]): Promise<string> =>
     commands.run({file: 'ip', args: ['-batch', '-'], input: `${lines.join('\n')}\n`})
 
+  const podPath = (pod: PodPlace): string =>
+    namespacePath(paths, podSuffix(pod.namespace, pod.name, pod.uid))
+
   return {
+    podNamespace: podPath,
+
     async build(nodeNames) {
       const all = [FABRIC, ...nodeNames.map(nodeSuffix)].map(full)
       await hostBatch(all.map((name) => `netns add ${name}`))
@@ -97,23 +101,28 @@ export function createNetwork(commands: Commands, paths: SandboxPaths, plan: Add
       const name = full(podSuffix(pod.namespace, pod.name, pod.uid))
       const nodeName = full(nodeSuffix(node.name))
       const link = linkName(pod.uid)
-      const path = namespacePath(paths, podSuffix(pod.namespace, pod.name, pod.uid))
       await hostBatch([`netns add ${name}`])
       await batch(nodeName, podLinkLines(link, name))
       await batch(name, podLines(pod.addresses))
       await batch(nodeName, podRouteLines(link, pod.addresses, plan.nodeAddresses(node.index)))
-      await setSettings(commands, path, POD_SETTINGS)
-      return {namespacePath: path, link}
+      await setSettings(commands, podPath(pod), POD_SETTINGS)
     },
 
     /** The link goes first: an open descriptor may keep the namespace itself for a while. */
     async removePod(node, pod) {
-      await batch(full(nodeSuffix(node)), [`link del ${linkName(pod.uid)}`])
-      await hostBatch([`netns del ${full(podSuffix(pod.namespace, pod.name, pod.uid))}`])
+      if (existsSync(podPath(pod))) {
+        await batch(full(nodeSuffix(node)), [`link del ${linkName(pod.uid)}`]).catch(ignoreMissingLink)
+        await hostBatch([`netns del ${full(podSuffix(pod.namespace, pod.name, pod.uid))}`])
+      }
     },
   }
 }
 
 function linkName(uid: string): string {
   return `p${uid.replaceAll('-', '').slice(0, 12)}`
+}
+
+/** A link that was never made, or went with its other end. */
+function ignoreMissingLink(error: unknown): void {
+  if (!messageOf(error).includes('Cannot find device')) throw error
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What is fixed for a pod once it is on a node, and the records made of it. */
+import {join} from 'node:path'
+import type {Container, Pod} from '../../model/kube.ts'
+import type {PodRecord} from '../state.ts'
+import type {Addresses} from './addresses.ts'
+import type {ContainerRunner, ContainerSettings} from './container.ts'
+import type {NodeContext} from './node-context.ts'
+
+export interface PodFacts {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  readonly hostNetwork: boolean
+  readonly addresses: Addresses
+  readonly cgroup: string
+  /** RFC 3339. */
+  readonly startedAt: string
+}
+
+function environmentOf(node: NodeContext, facts: PodFacts, container: Container): Record<string, string> {
+  const own = Object.fromEntries((container.env ?? []).map(({name, value}) => [name, value ?? '']))
+  return {
+    ...node.baseEnvironment,
+    HOSTNAME: facts.name,
+    POD_NAME: facts.name,
+    POD_NAMESPACE: facts.namespace,
+    POD_UID: facts.uid,
+    POD_IP: facts.addresses[0]?.address ?? '',
+    POD_IPS: facts.addresses.map(({address}) => address).join(','),
+    NODE_NAME: node.name,
+    ...own,
+  }
+}
+
+export function containerSettings(
+  node: NodeContext,
+  facts: PodFacts,
+  pod: Pod,
+  container: Container,
+  namespacePath: string,
+): ContainerSettings {
+  const {namespace, name, uid} = facts
+  const file = `${namespace}_${name.slice(0, 120)}_${uid.slice(0, 8)}_${container.name}.log`
+  const defaults = pod.spec?.securityContext
+  return {
+    container,
+    namespacePath,
+    cgroup: join(facts.cgroup, container.name),
+    outputFile: join(node.paths.outputDir, file),
+    environment: environmentOf(node, facts, container),
+    user: container.securityContext?.runAsUser ?? defaults?.runAsUser ?? 0,
+    group: container.securityContext?.runAsGroup ?? defaults?.runAsGroup ?? 0,
+    restartPolicy: pod.spec?.restartPolicy ?? 'Always',
+    address: facts.addresses[0]?.address ?? '',
+  }
+}
+
+export function podRecord(
+  node: NodeContext,
+  facts: PodFacts,
+  namespacePath: string,
+  runners: readonly ContainerRunner[],
+  terminating: boolean,
+): PodRecord {
+  return {
+    namespace: facts.namespace,
+    name: facts.name,
+    uid: facts.uid,
+    node: node.name,
+    hostNetwork: facts.hostNetwork,
+    addresses: facts.addresses.map(({address}) => address),
+    networkNamespace: namespacePath,
+    ready: runners.every((runner) => runner.ready),
+    terminating,
+    containers: runners.map(({settings, state, restartCount, ready, probeMessage}) => ({
+      name: settings.container.name,
+      cgroup: settings.cgroup,
+      outputFile: settings.outputFile,
+      env: settings.environment,
+      workingDir: settings.container.workingDir ?? null,
+      user: settings.user,
+      group: settings.group,
+      pid: state.kind === 'running' ? state.pid : null,
+      restartCount,
+      ready,
+      message: state.kind === 'waiting' ? `${state.reason}: ${state.message}` : probeMessage,
+    })),
+  }
+}

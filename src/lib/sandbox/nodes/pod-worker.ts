@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The life of one pod on its node: network, containers, status, end. */
+import {rmSync} from 'node:fs'
+import {join} from 'node:path'
+import {KubeStatusError, messageOf} from '../../errors.ts'
+import {type Pod, RESOURCES} from '../../model/kube.ts'
+import type {ResourcePath} from '../../ports.ts'
+import {podRecordFile, writeJson} from '../state.ts'
+import type {Addresses} from './addresses.ts'
+import {removeCgroup} from './cgroups.ts'
+import {ContainerRunner} from './container.ts'
+import {containerSettings, type PodFacts, podRecord} from './pod-facts.ts'
+import {podStatus} from './pod-status.ts'
+import type {NodeContext} from './node-context.ts'
+
+const RETRY_MS = 500
+const DEFAULT_GRACE_SECONDS = 30
+const CGROUP_TIMEOUT_MS = 5000
+
+/** Gives and takes back the node's pod addresses. */
+export interface AddressPool {
+  take(): Addresses
+  give(addresses: Addresses): void
+}
+
+export class PodWorker {
+  #pod: Pod
+  readonly #node: NodeContext
+  readonly #pool: AddressPool
+  readonly #facts: PodFacts
+  #runners: ContainerRunner[] = []
+  #started: Promise<void>
+  #ending: Promise<void> | undefined
+  /** The object is gone from the API; nothing is written any more. */
+  #isDeleted = false
+  #statusWanted = false
+  #statusLoop: Promise<void> | undefined
+
+  constructor(node: NodeContext, pool: AddressPool, pod: Pod) {
+    this.#node = node
+    this.#pool = pool
+    this.#pod = pod
+    const hostNetwork = pod.spec?.hostNetwork === true
+    this.#facts = {
+      namespace: pod.metadata.namespace ?? '',
+      name: pod.metadata.name ?? '',
+      uid: pod.metadata.uid ?? '',
+      hostNetwork,
+      addresses: hostNetwork ? node.addresses : pool.take(),
+      cgroup: join(node.cgroup, hostNetwork ? 'system' : 'kubepods', `pod${pod.metadata.uid}`),
+      startedAt: `${new Date(node.clock.nowMs()).toISOString().slice(0, 19)}Z`,
+    }
+    this.#started = this.#start()
+  }
+
+  get facts(): PodFacts {
+    return this.#facts
+  }
+
+  /** Namespace that port-forwards of this pod connect in. */
+  get namespacePath(): string {
+    return this.#facts.hostNetwork ? this.#node.namespacePath : this.#node.network.podNamespace(this.#facts)
+  }
+
+  outputFile(container: string): string | undefined {
+    return this.#runners.find((runner) => runner.settings.container.name === container)?.settings.outputFile
+  }
+
+  /** The API has a newer object. */
+  update(pod: Pod): void {
+    this.#pod = pod
+    if (pod.metadata.deletionTimestamp === undefined) return
+    const grace = pod.metadata.deletionGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS
+    this.#writeRecord()
+    void this.end(grace * 1000)
+  }
+
+  /** The object is gone already: nobody waits for us. */
+  async deleted(): Promise<void> {
+    this.#isDeleted = true
+    await this.end(0)
+  }
+
+  /** Stops it, takes its things away and then the object out of the API. */
+  end(graceMs: number): Promise<void> {
+    this.#ending ??= this.#end(graceMs)
+    return this.#ending
+  }
+
+  async #start(): Promise<void> {
+    if (!this.#facts.hostNetwork) await this.#addNetwork()
+    const spec = this.#pod.spec
+    this.#runners = (spec?.containers ?? []).map(
+      (container) =>
+        new ContainerRunner(
+          this.#node,
+          containerSettings(this.#node, this.#facts, this.#pod, container, this.namespacePath),
+          () => this.#changed(),
+        ),
+    )
+    if (this.#ending !== undefined) return
+    this.#writeRecord()
+    for (const runner of this.#runners) runner.start()
+  }
+
+  async #addNetwork(): Promise<void> {
+    while (this.#ending === undefined) {
+      try {
+        await this.#node.network.addPod(this.#node, this.#facts)
+        return
+      } catch (error) {
+        this.#complain('its network cannot be made', error)
+        await this.#node.network.removePod(this.#node.name, this.#facts)
+        await this.#node.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    await this.#started
+    await Promise.all(this.#runners.map((runner) => runner.stop(graceMs)))
+    const {clock, network, name} = this.#node
+    if (!(await removeCgroup(this.#facts.cgroup, clock, CGROUP_TIMEOUT_MS))) {
+      this.#complain('processes are left', `${this.#facts.cgroup} is still in use`)
+    }
+    if (!this.#facts.hostNetwork) {
+      await network.removePod(name, this.#facts)
+      this.#pool.give(this.#facts.addresses)
+    }
+    rmSync(podRecordFile(this.#node.paths, this.#facts.namespace, this.#facts.name), {force: true})
+    for (const runner of this.#runners) rmSync(runner.settings.outputFile, {force: true})
+    await this.#statusLoop
+    await this.#deleteObject()
+  }
+
+  async #deleteObject(): Promise<void> {
+    while (!this.#isDeleted) {
+      try {
+        await this.#node.kube.delete(this.#path(), {gracePeriodSeconds: 0})
+        return
+      } catch (error) {
+        if (error instanceof KubeStatusError && error.status === 404) return
+        this.#complain('its object cannot be deleted', error)
+        await this.#node.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+
+  #path(subresource?: string): ResourcePath {
+    const {namespace, name} = this.#facts
+    return {...RESOURCES.pods, namespace, name, ...(subresource === undefined ? {} : {subresource})}
+  }
+
+  #changed(): void {
+    if (this.#ending === undefined) this.#writeRecord()
+    this.#statusWanted = true
+    this.#statusLoop ??= this.#sendStatus().finally(() => {
+      this.#statusLoop = undefined
+    })
+  }
+
+  /** One request at a time, always with the newest state. */
+  async #sendStatus(): Promise<void> {
+    while (this.#statusWanted && !this.#isDeleted) {
+      this.#statusWanted = false
+      try {
+        this.#pod = await this.#node.kube.mergePatch(this.#path('status'), {status: this.#status()})
+      } catch (error) {
+        if (error instanceof KubeStatusError && error.status === 404) return
+        this.#complain('its status cannot be written', error)
+        this.#statusWanted = true
+        await this.#node.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+
+  #status(): object {
+    const nowMs = this.#node.clock.nowMs()
+    const view = {
+      startedAt: this.#facts.startedAt,
+      addresses: this.#facts.addresses.map(({address}) => address),
+      nodeAddresses: this.#node.addresses.map(({address}) => address),
+      restartPolicy: this.#pod.spec?.restartPolicy ?? 'Always',
+      containers: this.#runners.map((runner) => ({
+        name: runner.settings.container.name,
+        image: runner.settings.container.image ?? '',
+        state: runner.state,
+        restartCount: runner.restartCount,
+        ready: runner.ready,
+        probeMessage: runner.probeMessage,
+      })),
+    }
+    return podStatus(view, this.#pod.status?.conditions ?? [], new Date(nowMs).toISOString())
+  }
+
+  #writeRecord(): void {
+    const terminating = this.#pod.metadata.deletionTimestamp !== undefined
+    const record = podRecord(this.#node, this.#facts, this.namespacePath, this.#runners, terminating)
+    writeJson(podRecordFile(this.#node.paths, record.namespace, record.name), record)
+  }
+
+  #complain(what: string, error: unknown): void {
+    const {namespace, name} = this.#facts
+    this.#node.log.error(`pod ${namespace}/${name}: ${what}: ${messageOf(error)}`, {node: this.#node.name})
+  }
+}
