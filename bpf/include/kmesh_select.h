@@ -8,8 +8,8 @@
 
 #include "kmesh_log.h"
 
-/* User space may shrink a service between our reads of its count and of its endpoints; then we look again. */
-#define KM_SELECT_ATTEMPTS 3
+/* Where the first endpoint stands; a service that has endpoints has this one. */
+#define KM_FIRST_INDEX 1
 
 struct km_target {
 	struct km_ip16 address;
@@ -68,17 +68,35 @@ static __always_inline __u32 km_priority(const struct km_service_value *service)
 	return KM_PRIORITIES;
 }
 
+static __always_inline struct km_backend_value *km_backend_at(const struct km_endpoint_key *key)
+{
+	struct km_endpoint_value *endpoint = bpf_map_lookup_elem(&km_endpoint, key);
+
+	return endpoint ? bpf_map_lookup_elem(&km_backend, endpoint) : NULL;
+}
+
+/*
+ * User space may shrink a service between our reads of its count and of its endpoints. It moves the last endpoint
+ * into the gap before it takes the last away, so that the first one leads to a live backend then.
+ */
 static __always_inline struct km_backend_value *
 km_pick_backend(const struct km_service_value *service, __u32 service_id, __u32 priority)
 {
 	struct km_endpoint_key key = {.service_id = service_id, .priority = priority};
-	struct km_endpoint_value *endpoint;
+	struct km_backend_value *backend;
+	__u32 count;
 
-	if (priority >= KM_PRIORITIES || service->endpoint_count[priority] == 0)
+	if (priority >= KM_PRIORITIES)
 		return NULL;
-	key.index = bpf_get_prandom_u32() % service->endpoint_count[priority] + 1;
-	endpoint = bpf_map_lookup_elem(&km_endpoint, &key);
-	return endpoint ? bpf_map_lookup_elem(&km_backend, endpoint) : NULL;
+	count = service->endpoint_count[priority];
+	if (count == 0)
+		return NULL;
+	key.index = bpf_get_prandom_u32() % count + KM_FIRST_INDEX;
+	backend = km_backend_at(&key);
+	if (backend)
+		return backend;
+	key.index = KM_FIRST_INDEX;
+	return km_backend_at(&key);
 }
 
 static __always_inline bool km_select_pod(const struct km_backend_value *backend, __u32 port,
@@ -94,7 +112,7 @@ static __always_inline bool km_select_pod(const struct km_backend_value *backend
 static __always_inline bool km_select_endpoint(const struct km_service_value *service, __u32 service_id,
 					       __u32 port, struct km_target *target)
 {
-	struct km_backend_value *backend = NULL;
+	struct km_backend_value *backend;
 	__u32 priority = km_priority(service);
 
 	if (priority == KM_PRIORITIES) {
@@ -104,11 +122,7 @@ static __always_inline bool km_select_endpoint(const struct km_service_value *se
 			KM_LOG(KM_DEBUG, "[SERVICE] DEBUG: service %u has no endpoint", service_id);
 		return false;
 	}
-#pragma unroll
-	for (int attempt = 0; attempt < KM_SELECT_ATTEMPTS; attempt++) {
-		if (!backend)
-			backend = km_pick_backend(service, service_id, priority);
-	}
+	backend = km_pick_backend(service, service_id, priority);
 	if (!backend) {
 		KM_LOG(KM_WARN, "[ENDPOINT] WARN: service %u: no backend behind an endpoint of priority %u",
 		       service_id, priority);

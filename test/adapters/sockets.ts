@@ -11,9 +11,13 @@ const getpeername = libc.func('int getpeername(int fd, void* address, void* leng
 const setsockopt = libc.func(
   'int setsockopt(int fd, int level, int option, const void* value, uint32_t length)',
 )
+const ioctl = libc.func('int ioctl(int fd, unsigned long request, void* value)')
 
 const AF_INET = 2
 const AF_INET6 = 10
+const SOL_SOCKET = 1
+const SO_SNDTIMEO = 21
+const FIONBIO = 0x5421
 
 const EINTR = 4
 export const ENETUNREACH = 101
@@ -55,9 +59,15 @@ export function peerOf(fd: number): string {
   return `[${isMapped ? `::ffff:${addressText(address.subarray(12))}` : addressText(address)}]:${port}`
 }
 
-/** Gives up after a second instead of the kernel's two minutes: SO_SNDTIMEO bounds connect(2). */
-export function limitTime(fd: number): void {
-  setsockopt(fd, 1, 21, BigInt64Array.of(1n, 0n), 16)
+/** Bounds connect(2), which then fails with EINPROGRESS; without it the kernel waits for two minutes. */
+export function limitTime(fd: number, timeoutMs = 1000): void {
+  const limit = BigInt64Array.of(BigInt(Math.floor(timeoutMs / 1000)), BigInt((timeoutMs % 1000) * 1000))
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, limit, 16)
+}
+
+/** From now on connect(2) answers at once, with EINPROGRESS where it goes on. */
+export function setNonBlocking(fd: number): void {
+  ioctl(fd, FIONBIO, Int32Array.of(1))
 }
 
 /** Connects from inside the namespace; the peer's name, or the negative errno. */
