@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What the server serves: one row a resource. Discovery, routing, defaulting and selectors iterate it. */
+
+export interface ResourceRow {
+  /** `''` is the core group. */
+  readonly group: string
+  readonly version: string
+  readonly resource: string
+  readonly kind: string
+  readonly singular: string
+  readonly shortNames: readonly string[]
+  readonly categories: readonly string[]
+  readonly namespaced: boolean
+  readonly subresources: readonly string[]
+  /** Status is written by the subresource `status` only, and dropped on create. */
+  readonly statusReset: boolean
+  /** `metadata.generation` counts changes of everything but metadata and status. */
+  readonly generation: boolean
+  /** Field selectors beside metadata.name and metadata.namespace. */
+  readonly selectableFields: readonly string[]
+}
+
+const BASE = {
+  shortNames: [],
+  categories: [],
+  namespaced: true,
+  subresources: [],
+  statusReset: false,
+  generation: false,
+  selectableFields: [],
+} as const
+
+const CORE = {group: '', version: 'v1'} as const
+const APPS = {group: 'apps', version: 'v1'} as const
+
+export const RESOURCE_ROWS: readonly ResourceRow[] = [
+  {
+    ...BASE,
+    ...CORE,
+    resource: 'namespaces',
+    kind: 'Namespace',
+    singular: 'namespace',
+    shortNames: ['ns'],
+    namespaced: false,
+    subresources: ['finalize', 'status'],
+    statusReset: true,
+    selectableFields: ['status.phase'],
+  },
+  {
+    ...BASE,
+    ...CORE,
+    resource: 'nodes',
+    kind: 'Node',
+    singular: 'node',
+    shortNames: ['no'],
+    namespaced: false,
+    subresources: ['status'],
+    selectableFields: ['spec.unschedulable'],
+  },
+  {
+    ...BASE,
+    ...CORE,
+    resource: 'pods',
+    kind: 'Pod',
+    singular: 'pod',
+    shortNames: ['po'],
+    categories: ['all'],
+    subresources: ['binding', 'log', 'portforward', 'status'],
+    statusReset: true,
+    selectableFields: [
+      'spec.nodeName',
+      'spec.restartPolicy',
+      'spec.hostNetwork',
+      'status.phase',
+      'status.podIP',
+    ],
+  },
+  {
+    ...BASE,
+    ...CORE,
+    resource: 'services',
+    kind: 'Service',
+    singular: 'service',
+    shortNames: ['svc'],
+    categories: ['all'],
+    subresources: ['status'],
+    statusReset: true,
+    selectableFields: ['spec.clusterIP', 'spec.type'],
+  },
+  {
+    ...BASE,
+    ...CORE,
+    resource: 'configmaps',
+    kind: 'ConfigMap',
+    singular: 'configmap',
+    shortNames: ['cm'],
+  },
+  {
+    ...BASE,
+    ...CORE,
+    resource: 'events',
+    kind: 'Event',
+    singular: 'event',
+    shortNames: ['ev'],
+    selectableFields: [
+      'involvedObject.kind',
+      'involvedObject.name',
+      'involvedObject.namespace',
+      'involvedObject.uid',
+      'reason',
+      'type',
+    ],
+  },
+  {
+    ...BASE,
+    ...APPS,
+    resource: 'deployments',
+    kind: 'Deployment',
+    singular: 'deployment',
+    shortNames: ['deploy'],
+    categories: ['all'],
+    subresources: ['scale', 'status'],
+    statusReset: true,
+    generation: true,
+  },
+  {
+    ...BASE,
+    ...APPS,
+    resource: 'replicasets',
+    kind: 'ReplicaSet',
+    singular: 'replicaset',
+    shortNames: ['rs'],
+    categories: ['all'],
+    subresources: ['scale', 'status'],
+    statusReset: true,
+    generation: true,
+  },
+  {
+    ...BASE,
+    group: 'discovery.k8s.io',
+    version: 'v1',
+    resource: 'endpointslices',
+    kind: 'EndpointSlice',
+    singular: 'endpointslice',
+    generation: true,
+  },
+]
+
+export function groupVersion(row: {readonly group: string; readonly version: string}): string {
+  return row.group ? `${row.group}/${row.version}` : row.version
+}
+
+export function findResource(group: string, version: string, resource: string): ResourceRow | undefined {
+  return RESOURCE_ROWS.find(
+    (row) => row.group === group && row.version === version && row.resource === resource,
+  )
+}
+
+/** The row of a resource of this table by its plural; for code that names one. */
+export function resourceRow(resource: string): ResourceRow {
+  const row = RESOURCE_ROWS.find((candidate) => candidate.resource === resource)
+  if (row === undefined) throw new Error(`no resource ${resource}`)
+  return row
+}

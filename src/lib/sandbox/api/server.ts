@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The sandbox's Kubernetes API: TLS listeners, authentication, and the way from a request to its handler. */
+import {constants} from 'node:crypto'
+import type {IncomingMessage, RequestListener, ServerResponse} from 'node:http'
+import {createServer, type Server} from 'node:https'
+import type {AddressInfo} from 'node:net'
+import type {Duplex} from 'node:stream'
+import type {Clock, Log} from '../../ports.ts'
+import type {KeyPair} from '../pki.ts'
+import {ServiceRanges} from './addresses.ts'
+import {type Attributes, type Authorize, authenticate, checkAllowed} from './authenticate.ts'
+import {fixedAnswer} from './discovery.ts'
+import {type ApiContext, serveResource, verbOf} from './handlers.ts'
+import {type DialNode, forwardUpgrade} from './kubelet.ts'
+import {parseResourcePath, type ResourceRoute} from './route.ts'
+import {methodNotAllowed, StatusError, toStatusError, unknownPath} from './status.ts'
+import {Store} from './store.ts'
+
+export interface ApiServerOptions {
+  /** PEM of the authority that client certificates must come from. */
+  readonly authorityPem: string
+  /** Certificate and key of the server; its names cover every address that it listens on. */
+  readonly serving: KeyPair
+  readonly clock: Clock
+  readonly log: Log
+  readonly dialNode: DialNode
+  /** Ranges of service addresses, the primary family first: `['10.96.0.0/16', 'fd00:10:96::/112']`. */
+  readonly serviceCidrs: readonly string[]
+  /** Asked for everybody but system:masters; without it every authenticated user may do all. */
+  readonly authorize?: Authorize
+  /** What `/version` says. */
+  readonly gitVersion?: string
+  /** Changes that are kept for watchers that resume, for each resource. */
+  readonly historyLimit?: number
+}
+
+/** An address, or the descriptor of a socket that listens already (in whatever network namespace). */
+export type ListenTarget = {readonly host: string; readonly port: number} | {readonly fd: number}
+
+export interface ApiServer {
+  /** Handles requests of any TLS server that was made with the authority as `ca` and asks for certificates. */
+  readonly listener: RequestListener
+  /** Listens on one more place. Resolves to the port. */
+  listen(target: ListenTarget): Promise<number>
+  /** Ends all watches and connections. */
+  close(): Promise<void>
+}
+
+const GIT_VERSION = 'v1.33.4'
+const BODY_MAX_BYTES = 3 << 20
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const {clock, log} = options
+  const context: ApiContext = {
+    store: new Store(clock.nowMs(), options.historyLimit),
+    ranges: new ServiceRanges(options.serviceCidrs),
+    clock,
+    dialNode: options.dialNode,
+  }
+  const authorize = options.authorize ?? (() => undefined)
+  const servers = new Set<Server>()
+
+  const listener: RequestListener = (request, response) => {
+    serve(context, authorize, options.gitVersion ?? GIT_VERSION, request, response).catch((thrown) => {
+      refuse(log, request, response, thrown)
+    })
+  }
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => socket.destroy())
+    upgrade(context, authorize, request, socket, head).catch((thrown) =>
+      refuseUpgrade(log, request, socket, thrown),
+    )
+  }
+
+  async function listen(target: ListenTarget): Promise<number> {
+    const server = createServer(
+      {
+        ca: options.authorityPem,
+        cert: options.serving.certificatePem,
+        key: options.serving.keyPem,
+        requestCert: true,
+        // Whoever has no good certificate is told so by a Status, not by a TLS alert.
+        rejectUnauthorized: false,
+        // A resumed session would have to carry the peer's certificate along.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        minVersion: 'TLSv1.2',
+        // Watches are long; a request that only trickles in is cut.
+        requestTimeout: 60_000,
+      },
+      listener,
+    )
+    server.on('upgrade', onUpgrade)
+    server.on('tlsClientError', (thrown) => log.debug('TLS handshake failed', {error: thrown.message}))
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(target, resolve)
+    })
+    server.on('error', (thrown) => log.error('listener failed', {error: thrown.message}))
+    servers.add(server)
+    const address = server.address() as AddressInfo | null
+    return address?.port ?? 0
+  }
+
+  async function close(): Promise<void> {
+    const closing = [...servers].map(
+      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    )
+    for (const server of servers) server.closeAllConnections()
+    servers.clear()
+    await Promise.all(closing)
+  }
+
+  return {listener, listen, close}
+}
+
+function target(request: IncomingMessage): {path: string; query: URLSearchParams} {
+  const [path = '/', ...search] = (request.url ?? '/').split('?')
+  return {path, query: new URLSearchParams(search.join('?'))}
+}
+
+function attributesOf(verb: string, path: string, route: ResourceRoute | undefined): Attributes {
+  if (route === undefined) {
+    return {verb, path, group: '', resource: '', subresource: '', namespace: '', name: ''}
+  }
+  const {row, subresource, name} = route
+  // A namespace is its own namespace to authorization rules, as in Kubernetes.
+  const namespace = row.resource === 'namespaces' ? name : route.namespace
+  return {verb, path: '', group: row.group, resource: row.resource, subresource, namespace, name}
+}
+
+async function serve(
+  context: ApiContext,
+  authorize: Authorize,
+  gitVersion: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const user = authenticate(request)
+  const {path, query} = target(request)
+  const method = request.method ?? 'GET'
+  const route = parseResourcePath(path)
+  if (route === undefined) {
+    checkAllowed(user, attributesOf(method.toLowerCase(), path, undefined), authorize)
+    return serveFixed(path, method, gitVersion, response)
+  }
+  const verb = verbOf(method, route, query)
+  checkAllowed(user, attributesOf(verb, path, route), authorize)
+  const {accept, 'user-agent': userAgent, 'content-type': contentType = ''} = request.headers
+  const body = await readBody(request)
+  await serveResource(context, {verb, route, query, accept, userAgent, contentType, body}, response)
+}
+
+function serveFixed(path: string, method: string, gitVersion: string, response: ServerResponse): void {
+  const answer = fixedAnswer(path, gitVersion)
+  if (answer === undefined) throw unknownPath()
+  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
+  response.writeHead(200, {'content-type': answer.contentType, 'cache-control': 'no-cache, private'})
+  response.end(answer.body)
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  // Without destroyOnReturn the refusal below could not be sent any more.
+  for await (const chunk of request.iterator({destroyOnReturn: false})) {
+    bytes += (chunk as Buffer).length
+    if (bytes > BODY_MAX_BYTES) {
+      throw new StatusError(
+        413,
+        'RequestEntityTooLarge',
+        `Request entity too large: limit is ${BODY_MAX_BYTES}`,
+      )
+    }
+    chunks.push(chunk as Buffer)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function upgrade(
+  context: ApiContext,
+  authorize: Authorize,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const user = authenticate(request)
+  const {path, query} = target(request)
+  const route = parseResourcePath(path)
+  if (route === undefined) throw unknownPath()
+  checkAllowed(user, attributesOf(verbOf(request.method ?? 'GET', route, query), path, route), authorize)
+  if (route.subresource !== 'portforward') throw methodNotAllowed()
+  await forwardUpgrade(context.store, context.dialNode, {...route, query}, request, socket, head)
+}
+
+function logFailure(log: Log, request: IncomingMessage, error: StatusError, thrown: unknown): void {
+  const fields = {method: request.method, url: request.url, code: error.code, error: error.message}
+  if (error.code === 500 && !(thrown instanceof StatusError)) {
+    log.error('request failed', {...fields, stack: thrown instanceof Error ? thrown.stack : undefined})
+  } else log.debug('request refused', fields)
+}
+
+function refuse(log: Log, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+  const error = toStatusError(thrown)
+  logFailure(log, request, error, thrown)
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  // What is left of a body that nobody reads would be taken for the next request.
+  const headers = request.complete ? {} : {connection: 'close'}
+  response.writeHead(error.code, {'content-type': 'application/json', ...headers})
+  response.end(`${JSON.stringify(error.body())}\n`)
+}
+
+function refuseUpgrade(log: Log, request: IncomingMessage, socket: Duplex, thrown: unknown): void {
+  const error = toStatusError(thrown)
+  logFailure(log, request, error, thrown)
+  const body = `${JSON.stringify(error.body())}\n`
+  socket.end(
+    `HTTP/1.1 ${error.code} ${error.reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

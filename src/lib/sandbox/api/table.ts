@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Tables as `kubectl get` asks for them: the server decides the columns. */
+import {partialObject, type StoredObject} from './object.ts'
+import type {ResourceRow} from './resources.ts'
+import {COLUMNS, type Column} from './table-columns.ts'
+
+export type Shape = 'whole' | 'metadata' | 'table'
+
+/** What a client asked for. */
+export interface Representation {
+  readonly shape: Shape
+  /** What rows of a table carry with them. */
+  readonly rowObject: 'Metadata' | 'Object' | 'None'
+  readonly nowMs: number
+}
+
+/** JSON of a `Table` with one row an object. */
+export function tableJson(
+  row: ResourceRow,
+  objects: readonly StoredObject[],
+  as: Representation,
+  version: string,
+): string {
+  const columns = COLUMNS[row.resource] ?? []
+  return `${JSON.stringify({
+    kind: 'Table',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata: {resourceVersion: version},
+    columnDefinitions: columns.map(definition),
+    rows: objects.map((object) => ({
+      cells: columns.map((column) => column.cell(object, as.nowMs)),
+      ...rowObject(object, as),
+    })),
+  })}\n`
+}
+
+function definition(column: Column): object {
+  return {
+    name: column.name,
+    type: column.number === true ? 'integer' : 'string',
+    format: column.name === 'Name' ? 'name' : '',
+    description: column.description ?? column.name,
+    priority: column.wide === true ? 1 : 0,
+  }
+}
+
+function rowObject(object: StoredObject, as: Representation): object {
+  if (as.rowObject === 'None') return {}
+  return {object: as.rowObject === 'Object' ? object : partialObject(object)}
+}
