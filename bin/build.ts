@@ -2,26 +2,34 @@
 /**
  * Bundles the programs into dist/: one entry a command, shared chunks, so that a
  * command loads what it uses. Then writes oclif.manifest.json and the root help,
- * which the entry prints without loading oclif.
+ * which the entry prints without loading oclif. All of it is made aside and put
+ * in place at the end, so that a command that runs meanwhile finds whole files.
  */
 import {execFileSync} from 'node:child_process'
-import {globSync, rmSync, writeFileSync} from 'node:fs'
+import {copyFileSync, existsSync, globSync, mkdirSync, renameSync, rmSync, writeFileSync} from 'node:fs'
 import {join, relative} from 'node:path'
 import {Plugin} from '@oclif/core'
 import {build} from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
-const dist = join(root, 'dist')
+/** Below node_modules: packages that are not bundled are found from there, and it is never committed. */
+const stage = join(root, 'node_modules', '.cache', `kmeshctl-build-${process.pid}`)
 
 /** CommonJS packages inside an ES module bundle look for these. */
 const BANNER = `import {createRequire as kmCreateRequire} from 'node:module';import {dirname as kmDirname} from 'node:path';import {fileURLToPath as kmFileURLToPath} from 'node:url';const require=kmCreateRequire(import.meta.url);const __filename=kmFileURLToPath(import.meta.url);const __dirname=kmDirname(__filename);`
 
+const PROGRAMS: Readonly<Record<string, string>> = {
+  kmeshctl: 'src/kmeshctl.ts',
+  'kmesh-daemon': 'src/lib/agent/main.ts',
+  sandbox: 'src/lib/sandbox/main.ts',
+  echo: 'src/lib/sandbox/echo.ts',
+}
+
 function entryPoints(): Record<string, string> {
-  const entries: Record<string, string> = {
-    kmeshctl: 'src/kmeshctl.ts',
-    'kmesh-daemon': 'src/lib/agent/main.ts',
-    sandbox: 'src/lib/sandbox/main.ts',
-    echo: 'src/lib/sandbox/echo.ts',
+  const entries: Record<string, string> = {}
+  for (const [name, file] of Object.entries(PROGRAMS)) {
+    if (existsSync(join(root, file))) entries[name] = file
+    else process.stderr.write(`build: ${file} is not there, no ${name}\n`)
   }
   for (const file of globSync('src/commands/**/*.ts', {cwd: root})) {
     entries[relative('src', file).replace(/\.ts$/, '')] = file
@@ -30,11 +38,10 @@ function entryPoints(): Record<string, string> {
 }
 
 async function bundle(): Promise<void> {
-  rmSync(dist, {recursive: true, force: true})
   await build({
     absWorkingDir: root,
     entryPoints: entryPoints(),
-    outdir: dist,
+    outdir: join(stage, 'dist'),
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -53,20 +60,35 @@ async function bundle(): Promise<void> {
 }
 
 async function writeManifest(): Promise<void> {
-  const plugin = new Plugin({root, type: 'core', ignoreManifest: true, errorOnManifestCreate: true})
+  const plugin = new Plugin({root: stage, type: 'core', ignoreManifest: true, errorOnManifestCreate: true})
   await plugin.load()
-  writeFileSync(join(root, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest, null, 2)}\n`)
+  writeFileSync(join(stage, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest, null, 2)}\n`)
 }
 
 /** Rendered by the real command, so it cannot differ from what `help` prints. */
 function writeRootHelp(): void {
-  const help = execFileSync(process.execPath, [join(dist, 'kmeshctl.js'), 'help'], {
-    env: {...process.env, NO_COLOR: '1', COLUMNS: '100'},
+  const help = execFileSync(process.execPath, [join(stage, 'dist', 'kmeshctl.js'), 'help'], {
+    env: {...process.env, NO_COLOR: '1', OCLIF_COLUMNS: '100', NODE_DISABLE_COMPILE_CACHE: '1'},
     encoding: 'utf8',
   })
-  writeFileSync(join(dist, 'help.txt'), help)
+  writeFileSync(join(stage, 'dist', 'help.txt'), help)
 }
 
-await bundle()
-await writeManifest()
-writeRootHelp()
+/** Two renames: nobody sees a dist/ that is half there. */
+function putInPlace(): void {
+  const old = join(stage, 'old')
+  if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), old)
+  renameSync(join(stage, 'dist'), join(root, 'dist'))
+  renameSync(join(stage, 'oclif.manifest.json'), join(root, 'oclif.manifest.json'))
+}
+
+try {
+  mkdirSync(stage, {recursive: true})
+  copyFileSync(join(root, 'package.json'), join(stage, 'package.json'))
+  await bundle()
+  await writeManifest()
+  writeRootHelp()
+  putInPlace()
+} finally {
+  rmSync(stage, {recursive: true, force: true})
+}

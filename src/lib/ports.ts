@@ -157,6 +157,8 @@ export interface Admin {
     params: Params<E>,
     options?: KubeReadOptions,
   ): AsyncIterable<Readonly<Record<string, unknown>>>
+  /** Status of a HEAD request to any path, to find out what an unknown daemon knows. Throws no DaemonError. */
+  head(path: string, options?: KubeReadOptions): Promise<number>
   close(): Promise<void>
 }
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Entry of kmeshctl. `--version` and the root help are answered before anything
+ * is loaded; everything else goes to lib/cli/run.
+ */
+import {existsSync, lstatSync, mkdirSync, readFileSync} from 'node:fs'
+import {enableCompileCache} from 'node:module'
+import {join} from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const argv = process.argv.slice(2)
+
+/** The text of `--version` and of the root help; undefined for every other command line. */
+function quickAnswer(): string | undefined {
+  if (argv.length > 1) return undefined
+  const word = argv[0]
+  if (word === '--version') return `kmeshctl ${packageVersion()}\n`
+  const help = join(import.meta.dirname, 'help.txt')
+  const asksHelp = word === undefined || word === '--help' || word === '-h'
+  return asksHelp && existsSync(help) ? readFileSync(help, 'utf8') : undefined
+}
+
+function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {version: string}).version
+}
+
+/** Compiled code is kept where only this user can write: nobody else's code is run from there. No place, no cache. */
+function keepCompiledCode(): void {
+  const base = process.env['XDG_CACHE_HOME'] || (process.env['HOME'] && join(process.env['HOME'], '.cache'))
+  if (!base || process.env['NODE_DISABLE_COMPILE_CACHE']) return
+  const folder = join(base, 'kmeshctl', 'compile')
+  try {
+    mkdirSync(folder, {recursive: true, mode: 0o700})
+    const {uid, mode} = lstatSync(folder)
+    if (uid === process.getuid?.() && (mode & 0o077) === 0) enableCompileCache(folder)
+  } catch {
+    // A read-only or missing home only costs time.
+  }
+}
+
+async function main(): Promise<void> {
+  const quick = quickAnswer()
+  if (quick !== undefined) {
+    process.stdout.on('error', () => undefined)
+    process.stdout.write(quick)
+    return
+  }
+  keepCompiledCode()
+  const {runCli} = await import('./lib/cli/run.ts')
+  await runCli(argv, root)
+  // Whatever is still open (a socket, a timer) must not keep a finished command alive.
+  process.exit(process.exitCode ?? 0)
+}
+
+await main()

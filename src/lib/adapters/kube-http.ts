@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+/** HTTP requests to one API server: credentials, deadlines, retries of reads, limits. */
+import {Agent, type Dispatcher, ProxyAgent} from 'undici'
+import {EXIT, KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
+import type {Clock, Log} from '../ports.ts'
+import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
+import type {Connection, Credentials} from './kubeconfig.ts'
+import {textOf} from './lines.ts'
+
+export interface HttpOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly requestTimeoutMs: number
+  readonly connectTimeoutMs: number
+  readonly maxBodyBytes: number
+  /** 0 to 1, for back-off; Math.random but in tests. */
+  readonly random: () => number
+}
+
+export interface HttpRequest {
+  readonly intent: Intent
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Path and query. */
+  readonly url: string
+  readonly accept?: string
+  readonly contentType?: string
+  readonly body?: object
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+const RETRIES = 3
+const RETRY_STATUSES = new Set([429, 500, 502, 503, 504])
+const RETRY_CODES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+const BACKOFF_MS = 100
+const MAX_BACKOFF_MS = 5000
+/** Credentials are asked for again after this time; exec plugins and token files decide whether they changed. */
+const CREDENTIALS_MS = 10_000
+
+export class KubeHttp {
+  readonly connection: Connection
+  private readonly options: HttpOptions
+  private agent: {key: string; dispatcher: Dispatcher} | undefined
+  private known: {credentials: Promise<Credentials>; atMs: number} | undefined
+
+  constructor(connection: Connection, options: HttpOptions) {
+    this.connection = connection
+    this.options = options
+  }
+
+  /** The parsed answer; reads are retried. */
+  async json(request: HttpRequest): Promise<unknown> {
+    const deadline = this.deadline(request)
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        const outcome = await this.attempt(request, deadline.signal)
+        if (!(outcome instanceof Retry)) return outcome
+        if (request.method !== 'GET' || attempt >= RETRIES) throw outcome.error
+        const delayMs =
+          outcome.delayMs ?? this.options.random() * Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 4 ** attempt)
+        this.options.log.debug('retrying', {
+          request: describeIntent(request.intent),
+          delayMs: Math.round(delayMs),
+        })
+        await this.options.clock.sleep(delayMs, deadline.signal)
+      }
+    } catch (error) {
+      throw deadline.signal.aborted ? deadline.signal.reason : error
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  /** An answer whose body is read by the caller; only its head is under the deadline. */
+  async open(request: HttpRequest): Promise<Dispatcher.ResponseData['body']> {
+    const deadline = this.deadline(request)
+    try {
+      const {statusCode, body} = await this.send(request, deadline.signal)
+      if (statusCode >= 200 && statusCode < 300) return body
+      throw statusError(statusCode, await textOf(body, this.options.maxBodyBytes), request.intent)
+    } catch (error) {
+      throw deadline.signal.aborted
+        ? deadline.signal.reason
+        : transportError(error, 'request', this.connection.server, request.intent)
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  /** Credentials of now, for WebSockets too. */
+  credentials(): Promise<Credentials> {
+    const nowMs = this.options.clock.monotonicMs()
+    if (this.known === undefined || nowMs - this.known.atMs > CREDENTIALS_MS) {
+      this.known = {credentials: this.connection.credentials(), atMs: nowMs}
+      this.known.credentials.catch(() => {
+        this.known = undefined
+      })
+    }
+    return this.known.credentials
+  }
+
+  async close(): Promise<void> {
+    await this.agent?.dispatcher.destroy()
+    this.agent = undefined
+  }
+
+  private async attempt(request: HttpRequest, signal: AbortSignal): Promise<unknown> {
+    let phase: Phase = 'request'
+    try {
+      const {statusCode, headers, body} = await this.send(request, signal)
+      phase = 'read'
+      const text = await textOf(body, this.options.maxBodyBytes)
+      if (statusCode >= 200 && statusCode < 300) return parse(text, request.intent, this.connection.server)
+      const error = statusError(statusCode, text, request.intent)
+      return retryable(request, statusCode)
+        ? new Retry(error, retryAfterMs(headers['retry-after']))
+        : raise(error)
+    } catch (error) {
+      const mapped = transportError(error, phase, this.connection.server, request.intent)
+      if (RETRY_CODES.has(codeOf(error))) return new Retry(mapped, undefined)
+      throw mapped
+    }
+  }
+
+  private async send(request: HttpRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const credentials = await this.credentials()
+    const base = new URL(this.connection.server)
+    return this.dispatcher(credentials).request({
+      origin: base.origin,
+      path: `${base.pathname.replace(/\/$/, '')}${request.url}`,
+      method: request.method,
+      signal,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      headers: {
+        ...credentials.headers,
+        accept: request.accept ?? 'application/json',
+        'user-agent': 'kmeshctl',
+        ...(request.body === undefined ? {} : {'content-type': request.contentType ?? 'application/json'}),
+      },
+      body: request.body === undefined ? null : JSON.stringify(request.body),
+    })
+  }
+
+  /** One pool for a set of certificates; an exec plugin may bring new ones. */
+  private dispatcher({tls}: Credentials): Dispatcher {
+    const key = JSON.stringify(tls, (_name, value) =>
+      Buffer.isBuffer(value) ? value.toString('base64') : value,
+    )
+    if (this.agent?.key !== key) {
+      this.agent?.dispatcher.close().catch(() => undefined)
+      this.agent = {key, dispatcher: this.createAgent(tls)}
+    }
+    return this.agent.dispatcher
+  }
+
+  private createAgent(tls: Credentials['tls']): Dispatcher {
+    const {proxyUrl} = this.connection
+    const connect = {...tls, timeout: this.options.connectTimeoutMs}
+    if (proxyUrl === undefined)
+      return new Agent({connect: connect as Agent.Options['connect'] & object, pipelining: 1})
+    if (!/^https?:/.test(proxyUrl)) {
+      throw new KmeshError(`proxy-url ${proxyUrl} is not supported: only http and https proxies are`, {
+        code: 'UnsupportedProxy',
+      })
+    }
+    return new ProxyAgent({uri: proxyUrl, requestTls: connect as ProxyAgent.Options['requestTls'] & object})
+  }
+
+  private deadline(request: HttpRequest): {signal: AbortSignal; clear: () => void} {
+    const timeoutMs = request.timeoutMs ?? this.options.requestTimeoutMs
+    const controller = new AbortController()
+    const onAbort = (): void => controller.abort(request.signal?.reason)
+    if (request.signal?.aborted) onAbort()
+    request.signal?.addEventListener('abort', onAbort, {once: true})
+    const expire = (): void => {
+      const where = `${describeIntent(request.intent)} at ${this.connection.server}`
+      controller.abort(
+        new TimeoutError(`cannot ${where}: no answer within ${timeoutMs} ms`, {
+          phase: 'request',
+          exitCode: EXIT.failure,
+          hints: ['--request-timeout sets this limit'],
+        }),
+      )
+    }
+    const stop = timeoutMs > 0 ? this.options.clock.after(timeoutMs, expire) : () => undefined
+    return {
+      signal: controller.signal,
+      clear: () => {
+        stop()
+        request.signal?.removeEventListener('abort', onAbort)
+      },
+    }
+  }
+}
+
+/** A failure that may pass. */
+class Retry {
+  readonly error: KmeshError
+  readonly delayMs: number | undefined
+  constructor(error: KmeshError, delayMs: number | undefined) {
+    this.error = error
+    this.delayMs = delayMs
+  }
+}
+
+function raise(error: KmeshError): never {
+  throw error
+}
+
+function retryable(request: HttpRequest, status: number): boolean {
+  return request.method === 'GET' && RETRY_STATUSES.has(status)
+}
+
+function retryAfterMs(value: string | string[] | undefined): number | undefined {
+  const seconds = Number(Array.isArray(value) ? value[0] : value)
+  return Number.isFinite(seconds) && seconds > 0 ? Math.min(MAX_BACKOFF_MS, seconds * 1000) : undefined
+}
+
+function parse(text: string, intent: Intent, server: string): unknown {
+  try {
+    const value = JSON.parse(text) as unknown
+    if (typeof value === 'object' && value !== null) return value
+  } catch {
+    // Said below; the parser's message would only quote the text.
+  }
+  throw new UnreachableError(
+    'decode',
+    `cannot ${describeIntent(intent)}: ${server} did not answer with JSON`,
+    {
+      hints: ['is this an API server, or a proxy in front of one?'],
+    },
+  )
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The Kube port over HTTP. */
+import {KubeStatusError, UnreachableError} from '../errors.ts'
+import type {KubeList, KubeObject, WatchEvent} from '../model/kube.ts'
+import type {
+  Clock,
+  Kube,
+  KubeListOptions,
+  KubeReadOptions,
+  KubeWatchOptions,
+  KubeWriteOptions,
+  Log,
+  ResourcePath,
+} from '../ports.ts'
+import {type Intent, statusError, transportError, type Verb} from './kube-errors.ts'
+import {KubeHttp} from './kube-http.ts'
+import type {Connection} from './kubeconfig.ts'
+import {linesOf} from './lines.ts'
+import {openPortForward} from './port-forward.ts'
+
+export interface KubeOptions {
+  readonly clock: Clock
+  readonly log: Log
+  /** Limit of a whole request unless the call says otherwise; 0 is none. */
+  readonly requestTimeoutMs: number
+  /** Name under which fields are owned; default `kmeshctl`. */
+  readonly fieldManager?: string
+  readonly connectTimeoutMs?: number
+  readonly maxBodyBytes?: number
+  readonly random?: () => number
+}
+
+const PAGE = 500
+const MAX_BODY_BYTES = 128 * 1024 * 1024
+const MAX_EVENT_BYTES = 16 * 1024 * 1024
+const CONNECT_TIMEOUT_MS = 3000
+const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json'
+const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'
+
+export function createKube(connection: Connection, options: KubeOptions): Kube {
+  const http = new KubeHttp(connection, {
+    ...options,
+    connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
+    random: options.random ?? Math.random,
+  })
+  return new HttpKube(http, options)
+}
+
+class HttpKube implements Kube {
+  readonly server: string
+  private readonly http: KubeHttp
+  private readonly options: KubeOptions
+
+  constructor(http: KubeHttp, options: KubeOptions) {
+    this.http = http
+    this.options = options
+    this.server = http.connection.server
+  }
+
+  async get<T extends KubeObject>(path: ResourcePath, options: KubeReadOptions = {}): Promise<T> {
+    return (await this.http.json({...read('get', path, options), url: pathOf(path)})) as T
+  }
+
+  async list<T extends KubeObject>(path: ResourcePath, options: KubeListOptions = {}): Promise<KubeList<T>> {
+    try {
+      return await this.listPages(path, options)
+    } catch (error) {
+      // The server forgot the snapshot between two pages: one more try, from the start.
+      if (error instanceof KubeStatusError && error.status === 410) return this.listPages(path, options)
+      throw error
+    }
+  }
+
+  async create<T extends KubeObject>(
+    path: ResourcePath,
+    body: T,
+    options: KubeWriteOptions = {},
+  ): Promise<T> {
+    return this.write('create', 'POST', path, body, options)
+  }
+
+  async update<T extends KubeObject>(
+    path: ResourcePath,
+    body: T,
+    options: KubeWriteOptions = {},
+  ): Promise<T> {
+    return this.write('update', 'PUT', path, body, options)
+  }
+
+  async mergePatch<T extends KubeObject>(
+    path: ResourcePath,
+    patch: object,
+    options: KubeWriteOptions = {},
+  ): Promise<T> {
+    return this.write('patch', 'PATCH', path, patch, options, 'application/merge-patch+json')
+  }
+
+  async delete(
+    path: ResourcePath,
+    options: KubeWriteOptions & {readonly gracePeriodSeconds?: number} = {},
+  ): Promise<void> {
+    const {gracePeriodSeconds} = options
+    const query = {
+      ...(options.dryRun ? {dryRun: 'All'} : {}),
+      ...(gracePeriodSeconds === undefined ? {} : {gracePeriodSeconds: String(gracePeriodSeconds)}),
+    }
+    await this.http.json({
+      intent: {verb: 'delete', path},
+      method: 'DELETE',
+      url: `${pathOf(path)}${queryOf(query)}`,
+      signal: options.signal,
+      timeoutMs: options.timeoutMs,
+    })
+  }
+
+  async *watch<T extends KubeObject>(
+    path: ResourcePath,
+    options: KubeWatchOptions,
+  ): AsyncGenerator<WatchEvent<T>, void, undefined> {
+    const query = {...listQuery(options), watch: '1', allowWatchBookmarks: 'true'}
+    const intent: Intent = {verb: 'watch', path}
+    const body = await this.http.open({
+      intent,
+      method: 'GET',
+      url: `${pathOf(path)}${queryOf(query)}`,
+      signal: options.signal,
+      timeoutMs: options.timeoutMs,
+      ...(options.metadataOnly ? {accept: METADATA} : {}),
+    })
+    const onAbort = (): void => void body.destroy()
+    options.signal.addEventListener('abort', onAbort, {once: true})
+    try {
+      for await (const line of linesOf(body, MAX_EVENT_BYTES)) {
+        if (line.trim() !== '') yield eventOf<T>(line, intent)
+      }
+    } catch (error) {
+      throw options.signal.aborted
+        ? options.signal.reason
+        : transportError(error, 'read', this.server, intent)
+    } finally {
+      options.signal.removeEventListener('abort', onAbort)
+      body.on('error', () => undefined).destroy()
+    }
+    options.signal.throwIfAborted()
+  }
+
+  async serverVersion(options: KubeReadOptions = {}): Promise<{readonly gitVersion: string}> {
+    const answer = await this.http.json({
+      intent: {verb: 'get'},
+      method: 'GET',
+      url: '/version',
+      signal: options.signal,
+      timeoutMs: options.timeoutMs,
+    })
+    const {gitVersion} = answer as {gitVersion?: unknown}
+    return {gitVersion: typeof gitVersion === 'string' ? gitVersion : 'unknown'}
+  }
+
+  async portForward(
+    namespace: string,
+    pod: string,
+    port: number,
+    options: {readonly connectTimeoutMs: number; readonly signal?: AbortSignal | undefined},
+  ): ReturnType<Kube['portForward']> {
+    const credentials = await this.http.credentials()
+    const url = `${this.server}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward?ports=${port}`
+    return openPortForward({url, credentials, namespace, pod, port, clock: this.options.clock, ...options})
+  }
+
+  close(): Promise<void> {
+    return this.http.close()
+  }
+
+  private async listPages<T extends KubeObject>(
+    path: ResourcePath,
+    options: KubeListOptions,
+  ): Promise<KubeList<T>> {
+    const items: T[] = []
+    let next: string | undefined
+    for (;;) {
+      const page: KubeList<T> = checkList(
+        await this.http.json({
+          ...read('list', path, options),
+          url: `${pathOf(path)}${queryOf({...listQuery(options, next), limit: String(PAGE)})}`,
+          ...(options.metadataOnly ? {accept: METADATA_LIST} : {}),
+        }),
+      )
+      items.push(...page.items)
+      next = page.metadata.continue || undefined
+      if (next === undefined) return {metadata: page.metadata, items}
+    }
+  }
+
+  private async write<T extends KubeObject>(
+    verb: Verb,
+    method: 'POST' | 'PUT' | 'PATCH',
+    path: ResourcePath,
+    body: object,
+    options: KubeWriteOptions,
+    contentType = 'application/json',
+  ): Promise<T> {
+    const fieldManager = this.options.fieldManager ?? 'kmeshctl'
+    const query = {fieldManager, ...(options.dryRun ? {dryRun: 'All'} : {})}
+    const answer = await this.http.json({
+      intent: {verb, path},
+      method,
+      url: `${pathOf(path)}${queryOf(query)}`,
+      body,
+      contentType,
+      signal: options.signal,
+      timeoutMs: options.timeoutMs,
+    })
+    return answer as T
+  }
+}
+
+function read(verb: Verb, path: ResourcePath, {signal, timeoutMs}: KubeReadOptions) {
+  return {intent: {verb, path}, method: 'GET', signal, timeoutMs} as const
+}
+
+/** `/api/v1/namespaces/shop/pods/web-1/scale`, every part percent-encoded. */
+export function pathOf(path: ResourcePath): string {
+  const parts = path.group === '' ? ['api', path.version] : ['apis', path.group, path.version]
+  if (path.namespace !== undefined) parts.push('namespaces', path.namespace)
+  parts.push(path.resource)
+  if (path.name !== undefined) parts.push(path.name)
+  if (path.subresource !== undefined) parts.push(path.subresource)
+  return parts.map((part) => `/${encodeURIComponent(part)}`).join('')
+}
+
+function listQuery(options: KubeListOptions, next?: string): Record<string, string> {
+  const {labelSelector, fieldSelector, resourceVersion} = options
+  return {
+    ...(labelSelector ? {labelSelector} : {}),
+    ...(fieldSelector ? {fieldSelector} : {}),
+    ...(next !== undefined ? {continue: next} : resourceVersion !== undefined ? {resourceVersion} : {}),
+  }
+}
+
+function queryOf(query: Readonly<Record<string, string>>): string {
+  const text = new URLSearchParams(query).toString()
+  return text === '' ? '' : `?${text}`
+}
+
+function checkList<T>(answer: unknown): KubeList<T> {
+  const {items, metadata} = answer as {items?: unknown; metadata?: KubeList<T>['metadata']}
+  if (items !== null && items !== undefined && !Array.isArray(items)) {
+    throw new UnreachableError('decode', 'the API server answered a list whose items are no array')
+  }
+  return {metadata: metadata ?? {}, items: (items ?? []) as T[]}
+}
+
+/** @throws KubeStatusError for an ERROR event, 410 among them. */
+function eventOf<T>(line: string, intent: Intent): WatchEvent<T> {
+  let event: {type?: unknown; object?: {code?: unknown}}
+  try {
+    event = JSON.parse(line) as typeof event
+  } catch (error) {
+    throw new UnreachableError('decode', 'the API server sent a watch event that is no JSON', {cause: error})
+  }
+  if (event.type === 'ERROR') {
+    const code = typeof event.object?.code === 'number' ? event.object.code : 500
+    throw statusError(code, JSON.stringify(event.object ?? {}), intent)
+  }
+  if (
+    !['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK'].includes(String(event.type)) ||
+    typeof event.object !== 'object'
+  ) {
+    throw new UnreachableError(
+      'decode',
+      `the API server sent a watch event of type ${String(event.type).slice(0, 40)}`,
+    )
+  }
+  return event as unknown as WatchEvent<T>
+}

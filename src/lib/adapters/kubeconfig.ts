@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Which API server, as whom: kubeconfig files, in-cluster account, flags.
+ * client-node reads the files and makes the credentials (certificates, tokens,
+ * exec plugins); requests are ours, see kube-http.ts.
+ */
+import {existsSync, readFileSync} from 'node:fs'
+import {homedir} from 'node:os'
+import {delimiter, join} from 'node:path'
+import type {ConnectionOptions} from 'node:tls'
+import {type Cluster, type Context, KubeConfig, type User} from '@kubernetes/client-node'
+import {KmeshError, messageOf, UsageError} from '../errors.ts'
+
+export interface ConnectionRequest {
+  readonly kubeconfig?: string | undefined
+  readonly context?: string | undefined
+  readonly cluster?: string | undefined
+  readonly user?: string | undefined
+  readonly server?: string | undefined
+  readonly tokenFile?: string | undefined
+  readonly token?: string | undefined
+  readonly certificateAuthority?: string | undefined
+  readonly tlsServerName?: string | undefined
+  readonly insecureSkipTlsVerify?: boolean | undefined
+  readonly asUser?: string | undefined
+  readonly asGroups?: readonly string[] | undefined
+  readonly asUid?: string | undefined
+}
+
+/** Where requests go and what they carry. */
+export interface Connection {
+  /** `https://host:port`, perhaps with a path; no slash at the end. */
+  readonly server: string
+  /** Of the context, else `default`. */
+  readonly namespace: string
+  readonly proxyUrl: string | undefined
+  /** Asks exec plugins and reads token files again when they are due. */
+  credentials(): Promise<Credentials>
+}
+
+export interface Credentials {
+  readonly tls: ConnectionOptions
+  /** Authorization and impersonation. */
+  readonly headers: Readonly<Record<string, string | string[]>>
+}
+
+const IN_CLUSTER_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token'
+
+/**
+ * @throws UsageError for a context, cluster or user that is not there; KmeshError `NoCluster` when nothing is
+ * configured, `BadKubeconfig` for a file that cannot be read.
+ */
+export async function loadConnection(request: ConnectionRequest): Promise<Connection> {
+  const merged = readConfigs(request)
+  const {context, cluster, user} = select(merged, request)
+  const config = new KubeConfig()
+  config.loadFromOptions({
+    clusters: [cluster],
+    users: [user],
+    contexts: [{...context, name: 'kmeshctl', cluster: cluster.name, user: user.name}],
+    currentContext: 'kmeshctl',
+  })
+  const impersonation = impersonationHeaders(request)
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    namespace: context?.namespace || 'default',
+    proxyUrl: (cluster as {proxyUrl?: string}).proxyUrl,
+    credentials: () => credentialsOf(config, user, impersonation),
+  }
+}
+
+/** All files of the list; where two define a name, the first one wins, as with kubectl. */
+function readConfigs(request: ConnectionRequest): KubeConfig {
+  const merged = new KubeConfig()
+  for (const file of configFiles(request)) {
+    const config = readConfig(file)
+    merged.clusters = addNew(merged.clusters, config.clusters)
+    merged.users = addNew(merged.users, config.users)
+    merged.contexts = addNew(merged.contexts, config.contexts)
+    merged.currentContext ||= config.currentContext
+  }
+  if (merged.clusters.length > 0 || request.server !== undefined) return merged
+  if (existsSync(IN_CLUSTER_TOKEN) && process.env['KUBERNETES_SERVICE_HOST']) merged.loadFromCluster()
+  return merged
+}
+
+function configFiles(request: ConnectionRequest): string[] {
+  if (request.kubeconfig !== undefined) return [request.kubeconfig]
+  const listed = process.env['KUBECONFIG']
+  if (listed) return listed.split(delimiter).filter((file) => file !== '' && existsSync(file))
+  const home = process.env['HOME'] || safeHome()
+  return home === undefined ? [] : [join(home, '.kube', 'config')].filter((file) => existsSync(file))
+}
+
+function safeHome(): string | undefined {
+  try {
+    return homedir()
+  } catch {
+    return undefined // No HOME and no entry in passwd.
+  }
+}
+
+function readConfig(file: string): KubeConfig {
+  const config = new KubeConfig()
+  try {
+    config.loadFromFile(file)
+  } catch (error) {
+    throw new KmeshError(`cannot read kubeconfig ${file}: ${messageOf(error)}`, {
+      code: 'BadKubeconfig',
+      cause: error,
+    })
+  }
+  return config
+}
+
+function addNew<T extends {name: string}>(known: readonly T[], more: readonly T[]): T[] {
+  return [...known, ...more.filter(({name}) => !known.some((one) => one.name === name))]
+}
+
+interface Selection {
+  readonly context: Context | undefined
+  readonly cluster: Cluster
+  readonly user: User
+}
+
+function select(config: KubeConfig, request: ConnectionRequest): Selection {
+  const contextName = request.context ?? config.currentContext
+  const context = pick(config.contexts, request.context, contextName, '--context')
+  const clusterName = request.cluster ?? context?.cluster
+  const found = pick(config.clusters, clusterName, clusterName, request.cluster ? '--cluster' : 'cluster')
+  const userName = request.user ?? context?.user
+  const user = pick(config.users, userName, userName, request.user ? '--user' : 'user')
+  const server = request.server ?? found?.server
+  if (!server) throw noCluster()
+  if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol)) {
+    throw new UsageError(`the API server '${server}' is not an http(s) URL`, {parameter: '--server'})
+  }
+  return {context, cluster: withClusterFlags(found, server, request), user: withToken(user, request)}
+}
+
+function pick<T extends {name: string}>(
+  all: readonly T[],
+  required: string | undefined,
+  name: string | undefined,
+  what: string,
+): T | undefined {
+  const found = all.find((one) => one.name === name)
+  if (found === undefined && required !== undefined && required !== '') {
+    const names = all.map((one) => one.name).join(', ')
+    throw new UsageError(`${what} '${required}' is not in the kubeconfig`, {
+      parameter: what,
+      hints: [names === '' ? 'the kubeconfig has none' : `there are: ${names}`],
+    })
+  }
+  return found
+}
+
+function noCluster(): KmeshError {
+  return new KmeshError('no cluster: no kubeconfig with a current context was found', {
+    code: 'NoCluster',
+    hints: [
+      'set KUBECONFIG, or use --kubeconfig, --context or --server',
+      'kmeshctl sandbox up starts a cluster on this machine',
+    ],
+  })
+}
+
+function withClusterFlags(found: Cluster | undefined, server: string, request: ConnectionRequest): Cluster {
+  const {certificateAuthority, tlsServerName, insecureSkipTlsVerify} = request
+  const base: Cluster = found ?? {name: 'flags', server, skipTLSVerify: false}
+  const {caData: _caData, caFile: _caFile, ...withoutCa} = base
+  return {
+    ...(certificateAuthority === undefined ? base : {...withoutCa, caFile: certificateAuthority}),
+    server,
+    ...(tlsServerName === undefined ? {} : {tlsServerName}),
+    ...(insecureSkipTlsVerify ? {skipTLSVerify: true} : {}),
+  }
+}
+
+function withToken(user: User | undefined, request: ConnectionRequest): User {
+  const token = request.tokenFile === undefined ? request.token : readToken(request.tokenFile)
+  if (token !== undefined && token !== '') return {name: 'flags', token}
+  return user ?? {name: 'anonymous'}
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new UsageError(`--token-file: cannot read ${file}`, {parameter: '--token-file', cause: error})
+  }
+}
+
+function impersonationHeaders({
+  asUser,
+  asGroups,
+  asUid,
+}: ConnectionRequest): Record<string, string | string[]> {
+  if (asUser === undefined && (asUid !== undefined || asGroups?.length)) {
+    throw new UsageError('--as-group and --as-uid need --as', {parameter: '--as'})
+  }
+  return {
+    ...(asUser === undefined ? {} : {'Impersonate-User': asUser}),
+    ...(asGroups?.length ? {'Impersonate-Group': [...asGroups]} : {}),
+    ...(asUid === undefined ? {} : {'Impersonate-Uid': asUid}),
+  }
+}
+
+async function credentialsOf(
+  config: KubeConfig,
+  user: User,
+  impersonation: Readonly<Record<string, string | string[]>>,
+): Promise<Credentials> {
+  const options: ConnectionOptions & {headers?: Record<string, string>} = {}
+  try {
+    await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0])
+  } catch (error) {
+    throw new KmeshError(`no credentials for user '${user.name}': ${messageOf(error)}`, {
+      code: 'NoCredentials',
+      cause: error,
+    })
+  }
+  const {ca, cert, key, pfx, passphrase, rejectUnauthorized, servername, headers} = options
+  const tls = {ca, cert, key, pfx, passphrase, rejectUnauthorized, servername}
+  const basic = user.username
+    ? {Authorization: `Basic ${Buffer.from(`${user.username}:${user.password}`).toString('base64')}`}
+    : {}
+  return {tls: withoutUndefined(tls), headers: {...basic, ...headers, ...impersonation}}
+}
+
+function withoutUndefined(options: object): ConnectionOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What every command stands on: parsed flags, the outside (loaded when it is
+ * used), the one writer to stdout, the one catch.
+ */
+import {Command, type Interfaces} from '@oclif/core'
+import {KmeshError, UsageError} from '../errors.ts'
+import {errorDocument, exitCodeOf, type Report, reportErrorOf} from '../model/report.ts'
+import type {AdminDialer, Clock, Kube, Log} from '../ports.ts'
+import {
+  FORMATS,
+  type FormatName,
+  jsonLine,
+  jsonText,
+  type StreamType,
+  type View,
+  yamlText,
+} from '../render/formats.ts'
+import {clean} from '../render/text.ts'
+import {asKmeshError, errorLines, targetErrorLine, warningLine} from './error-text.ts'
+import {globalFlags} from './flags.ts'
+import {machineFormatOf} from './output-choice.ts'
+import {PipeClosedError, type Terminal} from './terminal.ts'
+import {
+  type KubeFlagValues,
+  type OpenKube,
+  openClock,
+  openDialer,
+  openKube,
+  openSignals,
+  openTerminal,
+  type Signals,
+  setExitCode,
+  stderrLog,
+} from './wiring.ts'
+
+type Flags<C extends typeof Command> = Interfaces.InferredFlags<
+  (typeof BaseCommand)['baseFlags'] & C['flags']
+>
+type Args<C extends typeof Command> = Interfaces.InferredArgs<C['args']>
+
+/** Flags that the methods below look at, where a command has them. */
+interface KnownFlags extends KubeFlagValues {
+  readonly output?: FormatName
+  readonly json?: boolean
+  readonly 'no-headers'?: boolean
+  readonly namespace?: string
+  readonly yes?: boolean
+  readonly 'admin-port'?: number
+  readonly 'daemon-url'?: string
+  readonly node?: readonly string[]
+  readonly 'node-selector'?: string
+  readonly 'all-nodes'?: boolean
+  readonly 'mesh-namespace'?: string
+  readonly 'daemon-selector'?: string
+  readonly concurrency?: number
+}
+
+export abstract class BaseCommand<C extends typeof Command> extends Command {
+  static override baseFlags = globalFlags
+
+  protected flags!: Flags<C>
+  protected args!: Args<C>
+  /** Positional arguments as typed, for commands with `static strict = false`. */
+  protected words: readonly string[] = []
+  protected terminal: Terminal = openTerminal({})
+  protected logger: Log = stderrLog('normal')
+  protected clock!: Clock
+  private readonly signals: Signals = openSignals()
+  private openedKube: Promise<OpenKube> | undefined
+  private openedDialer: Promise<AdminDialer> | undefined
+  private readonly closers: (() => Promise<void>)[] = []
+
+  /** The job. Present once, or stream; throw what ends the whole command. */
+  protected abstract execute(): Promise<void>
+
+  /** Aborted by SIGINT and SIGTERM. */
+  protected get signal(): AbortSignal {
+    return this.signals.signal
+  }
+
+  protected get format(): FormatName {
+    const {json, output} = this.known
+    return json ? 'json' : (output ?? this.formats[0] ?? 'table')
+  }
+
+  /** Cluster and namespace of the flags; nothing is read before the first call. */
+  protected async kube(): Promise<Kube> {
+    return (await this.openKube()).kube
+  }
+
+  /** `-n`, else the context's namespace, else `default`. */
+  protected async namespace(): Promise<string> {
+    return this.known.namespace ?? (await this.openKube()).namespace
+  }
+
+  /** Opens admin endpoints: through the API server, or with --daemon-url without it. */
+  protected dialer(): Promise<AdminDialer> {
+    this.openedDialer ??= this.openDialer()
+    return this.openedDialer
+  }
+
+  /**
+   * Everything that finding and asking daemons needs, from the flags of `targetFlags` and `meshFlags`. It has
+   * the shape of `DaemonAccess` in lib/ops/access.ts.
+   */
+  protected async daemonAccess() {
+    const flags = this.known
+    return {
+      kube: flags['daemon-url'] === undefined ? await this.kube() : undefined,
+      dialer: await this.dialer(),
+      clock: this.clock,
+      log: this.logger,
+      signal: this.signal,
+      concurrency: flags.concurrency ?? 32,
+      choice: {
+        daemonUrl: flags['daemon-url'],
+        nodes: flags.node ?? [],
+        nodeSelector: flags['node-selector'],
+        allNodes: flags['all-nodes'] ?? false,
+        meshNamespace: flags['mesh-namespace'] ?? 'kmesh-system',
+        daemonSelector: flags['daemon-selector'] ?? 'app=kmesh',
+      },
+    }
+  }
+
+  /** The result, in the format asked for; errors and warnings on stderr; the exit status. */
+  protected async present<T>(
+    report: Report<T>,
+    view: View<T>,
+    options: {readonly findings?: boolean} = {},
+  ): Promise<void> {
+    const headers = this.known['no-headers'] !== true
+    const context = {nowMs: this.clock.nowMs(), color: this.terminal.colorOut, headers}
+    await this.terminal.out(await FORMATS[this.format].render(report, view, context))
+    if (!FORMATS[this.format].machine && this.format !== 'name') {
+      if (report.items.length === 0 && report.errors.length === 0)
+        this.say(view.empty ?? 'No resources found')
+      const totals = view.totals?.(report)
+      if (totals !== undefined) this.say(totals)
+    }
+    this.finish(report, options)
+  }
+
+  /** Errors and warnings of a report on stderr, and the exit status; for commands that streamed their items. */
+  protected finish(
+    report: Pick<Report<unknown>, 'summary' | 'errors' | 'warnings'>,
+    options: {readonly findings?: boolean} = {},
+  ): void {
+    if (!this.flags.quiet) {
+      for (const warning of report.warnings) this.terminal.err(warningLine(warning, this.terminal.colorErr))
+    }
+    for (const error of report.errors) this.terminal.err(targetErrorLine(error, this.terminal.colorErr))
+    setExitCode(exitCodeOf(report, options))
+  }
+
+  /** One object of a stream (`-o jsonl`); waits for a slow reader. */
+  protected async emit(type: StreamType, object: unknown): Promise<void> {
+    await this.terminal.out(jsonLine(type, object))
+  }
+
+  /** A message for people, on stderr; not with -q. */
+  protected say(message: string): void {
+    if (!this.flags.quiet) this.terminal.err(`${clean(message)}\n`)
+  }
+
+  /**
+   * Asks before something large happens. `-y` answers yes.
+   * @throws KmeshError `Cancelled` on no; UsageError without a terminal.
+   */
+  protected async confirm(question: string): Promise<void> {
+    if (this.known.yes) return
+    if (!this.terminal.interactive) {
+      throw new UsageError(`${question} Nobody can answer here`, {hints: ['use --yes to go on']})
+    }
+    const answer = await this.terminal.question(`${clean(question)} [y/N] `, this.signal)
+    if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
+    throw new KmeshError('cancelled, nothing was changed', {code: 'Cancelled'})
+  }
+
+  /** Called after `execute`, also when it failed; last registered first. */
+  protected onClose(close: () => Promise<void>): void {
+    this.closers.push(close)
+  }
+
+  override async init(): Promise<void> {
+    await super.init()
+    const parsed = await this.parse(this.ctor)
+    this.flags = parsed.flags as Flags<C>
+    this.args = parsed.args as Args<C>
+    this.words = parsed.argv as string[]
+    if (this.known.json && this.known.output !== undefined && this.known.output !== 'json') {
+      throw new UsageError(`--json and -o ${this.known.output} contradict each other`)
+    }
+    this.terminal = openTerminal(this.flags)
+    this.logger = stderrLog(this.verbosity())
+    this.clock = await openClock()
+  }
+
+  async run(): Promise<void> {
+    await Promise.race([this.execute(), this.signals.expired])
+  }
+
+  override async catch(thrown: Error): Promise<void> {
+    const interrupted = this.signal.aborted && !(thrown instanceof PipeClosedError)
+    const error = asKmeshError(interrupted ? this.signal.reason : thrown)
+    setExitCode(error.exitCode)
+    if (error instanceof PipeClosedError) return
+    const debug = (this.flags as {debug?: boolean} | undefined)?.debug === true
+    this.terminal.err(errorLines(error, {color: this.terminal.colorErr, debug}))
+    await this.writeErrorDocument(error).catch(() => undefined)
+  }
+
+  override async finally(): Promise<void> {
+    for (const close of this.closers.reverse()) await close().catch(() => undefined)
+    this.signals.close()
+  }
+
+  private get known(): KnownFlags {
+    return this.flags as unknown as KnownFlags
+  }
+
+  private get formats(): readonly FormatName[] {
+    const flags = this.ctor.flags as Readonly<Record<string, {options?: readonly string[]}>>
+    return (flags['output']?.options ?? []) as readonly FormatName[]
+  }
+
+  private verbosity(): 'quiet' | 'normal' | 'verbose' | 'debug' {
+    const {quiet, verbose, debug} = this.flags as {quiet?: boolean; verbose?: boolean; debug?: boolean}
+    if (debug) return 'debug'
+    if (verbose) return 'verbose'
+    return quiet ? 'quiet' : 'normal'
+  }
+
+  private openKube(): Promise<OpenKube> {
+    this.openedKube ??= openKube(this.known, this.clock, this.logger).then((opened) => {
+      this.onClose(() => opened.kube.close())
+      return opened
+    })
+    return this.openedKube
+  }
+
+  private async openDialer(): Promise<AdminDialer> {
+    const {'daemon-url': daemonUrl, 'admin-port': adminPort} = this.known
+    const dialer = await openDialer({
+      kube: daemonUrl === undefined ? await this.kube() : undefined,
+      adminPort: adminPort ?? 15_200,
+      requestTimeoutMs: this.known['request-timeout'] ?? 10_000,
+      clock: this.clock,
+    })
+    this.onClose(() => dialer.close())
+    return dialer
+  }
+
+  private async writeErrorDocument(error: KmeshError): Promise<void> {
+    const format = machineFormatOf(this.argv, this.formats)
+    if (format === undefined) return
+    const entry = reportErrorOf(error)
+    const nowMs = this.clock === undefined ? (await openClock()).nowMs() : this.clock.nowMs()
+    if (format === 'jsonl') return this.emit('ERROR', entry)
+    const document = errorDocument(entry, nowMs)
+    await this.terminal.out(format === 'json' ? jsonText(document) : await yamlText(document))
+  }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Flags that several commands share; a command takes the groups that it needs. */
+import {Flags} from '@oclif/core'
+import {UsageError} from '../errors.ts'
+import type {FormatName} from '../render/formats.ts'
+import {parseDuration} from './duration.ts'
+
+const GLOBAL = 'GLOBAL'
+const CLUSTER = 'CLUSTER'
+const DAEMON = 'DAEMON'
+
+/** A duration such as `10m`, in milliseconds. */
+export const durationFlag = Flags.custom<number>({
+  helpValue: 'DURATION',
+  parse: async (input, _context, flag) => parseDuration(input, `--${flag.name}`),
+})
+
+/** Of every command. */
+export const globalFlags = {
+  color: Flags.option({options: ['auto', 'always', 'never'] as const})({
+    description: 'colour the output',
+    helpGroup: GLOBAL,
+  }),
+  'no-color': Flags.boolean({description: 'same as --color=never', helpGroup: GLOBAL}),
+  quiet: Flags.boolean({char: 'q', description: 'no messages but errors', helpGroup: GLOBAL}),
+  verbose: Flags.boolean({char: 'v', description: 'say what is being done', helpGroup: GLOBAL}),
+  debug: Flags.boolean({description: 'say everything, with stack traces', helpGroup: GLOBAL}),
+}
+
+/** `-o` with these formats, the first one being the default, and `--json`, `--no-headers`. */
+export function outputFlags<const F extends readonly FormatName[]>(formats: F) {
+  return {
+    output: Flags.option({options: formats})({
+      char: 'o',
+      description: `output format (default: ${formats[0]})`,
+      helpGroup: GLOBAL,
+    }),
+    json: Flags.boolean({description: 'same as -o json', helpGroup: GLOBAL}),
+    'no-headers': Flags.boolean({description: 'tables without their first line', helpGroup: GLOBAL}),
+  }
+}
+
+/** Which API server, as whom. */
+export const kubeFlags = {
+  kubeconfig: Flags.string({description: 'kubeconfig file', helpGroup: CLUSTER, helpValue: 'FILE'}),
+  context: Flags.string({description: 'context of the kubeconfig', helpGroup: CLUSTER, helpValue: 'NAME'}),
+  cluster: Flags.string({description: 'cluster of the kubeconfig', helpGroup: CLUSTER, helpValue: 'NAME'}),
+  user: Flags.string({description: 'user of the kubeconfig', helpGroup: CLUSTER, helpValue: 'NAME'}),
+  server: Flags.string({char: 's', description: 'API server', helpGroup: CLUSTER, helpValue: 'URL'}),
+  'token-file': Flags.string({
+    description: 'file with a bearer token (or $KMESHCTL_TOKEN)',
+    helpGroup: CLUSTER,
+    helpValue: 'FILE',
+  }),
+  'certificate-authority': Flags.string({
+    description: 'file with the CA of the API server',
+    helpGroup: CLUSTER,
+    helpValue: 'FILE',
+  }),
+  'tls-server-name': Flags.string({
+    description: "name in the API server's certificate",
+    helpGroup: CLUSTER,
+    helpValue: 'NAME',
+  }),
+  'insecure-skip-tls-verify': Flags.boolean({
+    description: "do not check the API server's certificate",
+    helpGroup: CLUSTER,
+  }),
+  as: Flags.string({description: 'act as this user', helpGroup: CLUSTER, helpValue: 'USER'}),
+  'as-group': Flags.string({
+    description: 'act as a member of this group (repeatable)',
+    helpGroup: CLUSTER,
+    helpValue: 'GROUP',
+    multiple: true,
+    multipleNonGreedy: true,
+  }),
+  'as-uid': Flags.string({description: 'act as this uid', helpGroup: CLUSTER, helpValue: 'UID'}),
+  'request-timeout': durationFlag({
+    description: 'limit of one request, 0 is none',
+    default: 10_000,
+    defaultHelp: async () => '10s',
+    helpGroup: CLUSTER,
+  }),
+}
+
+export const namespaceFlag = {
+  namespace: Flags.string({
+    char: 'n',
+    description: 'namespace (default: that of the context)',
+    helpGroup: CLUSTER,
+    helpValue: 'NAME',
+  }),
+}
+
+export const allNamespacesFlag = {
+  'all-namespaces': Flags.boolean({
+    char: 'A',
+    description: 'every namespace',
+    helpGroup: CLUSTER,
+    exclusive: ['namespace'],
+  }),
+}
+
+export const selectorFlag = {
+  selector: Flags.string({
+    char: 'l',
+    description: 'label selector, as kubectl takes it',
+    helpGroup: CLUSTER,
+    helpValue: 'SELECTOR',
+  }),
+}
+
+/** Where the daemons of the mesh are. */
+export const meshFlags = {
+  'mesh-namespace': Flags.string({
+    description: "namespace of Kmesh's daemons",
+    default: 'kmesh-system',
+    env: 'KMESHCTL_MESH_NAMESPACE',
+    helpGroup: DAEMON,
+    helpValue: 'NAME',
+  }),
+  'daemon-selector': Flags.string({
+    description: 'label selector of the daemons',
+    default: 'app=kmesh',
+    env: 'KMESHCTL_DAEMON_SELECTOR',
+    helpGroup: DAEMON,
+    helpValue: 'SELECTOR',
+  }),
+  'admin-port': Flags.integer({
+    description: "port of the daemons' admin API",
+    default: 15_200,
+    min: 1,
+    max: 65_535,
+    env: 'KMESHCTL_ADMIN_PORT',
+    helpGroup: DAEMON,
+  }),
+  concurrency: Flags.integer({
+    description: 'daemons that are asked at the same time',
+    default: 32,
+    min: 1,
+    max: 256,
+    helpGroup: DAEMON,
+  }),
+}
+
+/** Which daemons. */
+export const targetFlags = {
+  'daemon-url': Flags.string({
+    description: 'ask this one daemon, without Kubernetes',
+    helpGroup: DAEMON,
+    helpValue: 'URL',
+    exclusive: ['node', 'node-selector', 'all-nodes'],
+    parse: async (input) => parseDaemonUrl(input),
+  }),
+  node: Flags.string({
+    description: 'daemon of this node (repeatable, or a comma list)',
+    helpGroup: DAEMON,
+    helpValue: 'NODE',
+    multiple: true,
+    multipleNonGreedy: true,
+    delimiter: ',',
+  }),
+  'node-selector': Flags.string({
+    description: 'daemons of the nodes with these labels',
+    helpGroup: DAEMON,
+    helpValue: 'SELECTOR',
+    exclusive: ['node', 'all-nodes'],
+  }),
+  'all-nodes': Flags.boolean({description: 'daemons of all nodes', helpGroup: DAEMON, exclusive: ['node']}),
+}
+
+export const yesFlag = {
+  yes: Flags.boolean({char: 'y', description: 'answer every question with yes', helpGroup: GLOBAL}),
+}
+
+function parseDaemonUrl(input: string): string {
+  const url = URL.canParse(input) ? new URL(input) : undefined
+  if (
+    url?.protocol !== 'http:' ||
+    url.username !== '' ||
+    url.password !== '' ||
+    url.search !== '' ||
+    url.pathname !== '/'
+  ) {
+    throw new UsageError(`--daemon-url: '${input}' is not a plain http URL`, {
+      parameter: '--daemon-url',
+      hints: ['for example --daemon-url http://127.0.0.1:15200'],
+    })
+  }
+  return url.origin
+}

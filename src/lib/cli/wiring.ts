@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Where commands meet the process: streams, signals, environment, and the adapters (loaded when used). */
+import {KmeshError, messageOf} from '../errors.ts'
+import type {AdminDialer, Clock, Kube, Log, LogFields} from '../ports.ts'
+import {clean} from '../render/text.ts'
+import {type ColorFlags, InterruptedError, PipeClosedError, type Terminal, wantsColor} from './terminal.ts'
+
+export function openTerminal(flags: ColorFlags): Terminal {
+  const {stdin, stdout, stderr} = process
+  // oclif's own listener throws what is not EPIPE out of an event; failed writes are told to their caller.
+  stdout.removeAllListeners('error').on('error', () => undefined)
+  return {
+    out: (text) =>
+      new Promise((resolve, reject) => {
+        if (text === '') return resolve()
+        stdout.write(text, (error) => (error ? reject(writeError(error)) : resolve()))
+      }),
+    err: (text) => {
+      stderr.write(text)
+    },
+    colorOut: wantsColor(flags, process.env, stdout.isTTY === true),
+    colorErr: wantsColor(flags, process.env, stderr.isTTY === true),
+    interactive: stdin.isTTY === true && stderr.isTTY === true,
+    animated: stderr.isTTY === true && !process.env['CI'] && process.env['TERM'] !== 'dumb',
+    question: async (text, signal) => {
+      const {createInterface} = await import('node:readline/promises')
+      const lines = createInterface({input: stdin, output: stderr})
+      try {
+        return await Promise.race([
+          lines.question(text, {signal}),
+          new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined))),
+        ])
+      } finally {
+        lines.close()
+      }
+    },
+  }
+}
+
+function writeError(error: NodeJS.ErrnoException): KmeshError {
+  if (error.code === 'EPIPE') return new PipeClosedError()
+  return new KmeshError(`cannot write to stdout: ${messageOf(error)}`, {code: 'OutputFailed', cause: error})
+}
+
+/** How long a command may clean up after the first signal. */
+const CLEAN_UP_MS = 5000
+
+export interface Signals {
+  readonly signal: AbortSignal
+  /** Rejects some time after a signal, for work that does not listen to it. */
+  readonly expired: Promise<never>
+  close(): void
+}
+
+/** The first SIGINT or SIGTERM aborts, with an InterruptedError as reason; the second one ends the process at once. */
+export function openSignals(): Signals {
+  const controller = new AbortController()
+  let expire: (reason: unknown) => void = () => undefined
+  const expired = new Promise<never>((_resolve, reject) => {
+    expire = reject
+  })
+  expired.catch(() => undefined)
+  const onSignal = (name: 'SIGINT' | 'SIGTERM'): void => {
+    const reason = new InterruptedError(name)
+    if (controller.signal.aborted) process.exit(reason.exitCode)
+    controller.abort(reason)
+    setTimeout(() => expire(reason), CLEAN_UP_MS).unref()
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  return {
+    signal: controller.signal,
+    expired,
+    close: () => {
+      process.off('SIGINT', onSignal)
+      process.off('SIGTERM', onSignal)
+    },
+  }
+}
+
+export function setExitCode(code: number): void {
+  process.exitCode = code
+}
+
+export function environment(name: string): string | undefined {
+  return process.env[name]
+}
+
+/** Messages on stderr: warnings always (but with -q), info with -v, the rest with --debug. */
+export function stderrLog(level: 'quiet' | 'normal' | 'verbose' | 'debug'): Log {
+  const rank = {quiet: 0, normal: 1, verbose: 2, debug: 3}[level]
+  const write = (from: number, word: string) => (message: string, fields?: LogFields) => {
+    if (rank < from) return
+    const rest = fields === undefined ? '' : ` ${JSON.stringify(fields)}`
+    process.stderr.write(`${word}: ${clean(`${message}${rest}`)}\n`)
+  }
+  return {
+    trace: write(3, 'trace'),
+    debug: write(3, 'debug'),
+    info: write(2, 'info'),
+    warn: write(1, 'warning'),
+    error: write(0, 'error'),
+  }
+}
+
+export async function openClock(): Promise<Clock> {
+  const {createClock} = await import('../adapters/clock.ts')
+  return createClock()
+}
+
+/** Flags of `kubeFlags`, as far as a command has them. */
+export interface KubeFlagValues {
+  readonly kubeconfig?: string | undefined
+  readonly context?: string | undefined
+  readonly cluster?: string | undefined
+  readonly user?: string | undefined
+  readonly server?: string | undefined
+  readonly 'token-file'?: string | undefined
+  readonly 'certificate-authority'?: string | undefined
+  readonly 'tls-server-name'?: string | undefined
+  readonly 'insecure-skip-tls-verify'?: boolean | undefined
+  readonly as?: string | undefined
+  readonly 'as-group'?: readonly string[] | undefined
+  readonly 'as-uid'?: string | undefined
+  readonly 'request-timeout'?: number | undefined
+}
+
+export interface OpenKube {
+  readonly kube: Kube
+  /** Namespace of the context, else `default`. */
+  readonly namespace: string
+}
+
+export async function openKube(flags: KubeFlagValues, clock: Clock, log: Log): Promise<OpenKube> {
+  const [{loadConnection}, {createKube}] = await Promise.all([
+    import('../adapters/kubeconfig.ts'),
+    import('../adapters/kube.ts'),
+  ])
+  const connection = await loadConnection({
+    kubeconfig: flags.kubeconfig,
+    context: flags.context,
+    cluster: flags.cluster,
+    user: flags.user,
+    server: flags.server,
+    tokenFile: flags['token-file'],
+    token: process.env['KMESHCTL_TOKEN'],
+    certificateAuthority: flags['certificate-authority'],
+    tlsServerName: flags['tls-server-name'],
+    insecureSkipTlsVerify: flags['insecure-skip-tls-verify'],
+    asUser: flags.as,
+    asGroups: flags['as-group'],
+    asUid: flags['as-uid'],
+  })
+  const requestTimeoutMs = flags['request-timeout'] ?? 10_000
+  return {kube: createKube(connection, {clock, log, requestTimeoutMs}), namespace: connection.namespace}
+}
+
+export interface DialerOptions {
+  readonly kube: Kube | undefined
+  readonly adminPort: number
+  readonly requestTimeoutMs: number
+  readonly clock: Clock
+}
+
+export async function openDialer(options: DialerOptions): Promise<AdminDialer> {
+  const {createDialer} = await import('../adapters/admin-client.ts')
+  return createDialer(options)
+}

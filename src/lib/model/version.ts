@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** One line of `kmeshctl version`. Unknown is null. */
+export interface VersionItem {
+  readonly component: 'client' | 'daemon'
+  readonly node: string | null
+  readonly pod: string | null
+  readonly version: string | null
+  readonly commit: string | null
+  readonly platform: string | null
+  readonly mode: string | null
+  /** `kmeshctl` for our agent, `go` for a Go daemon. */
+  readonly dialect: string | null
+  readonly capabilities: readonly string[]
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Tables the way kubectl prints them: upper-case heads, no borders, three blanks between columns. */
+import {styleText} from 'node:util'
+import {clean} from './text.ts'
+
+export type Tone = 'good' | 'warn' | 'bad' | 'dim'
+export type Cell = string | number | boolean | null | undefined
+
+export interface Column<T> {
+  /** Upper case. */
+  readonly header: string
+  /** null, undefined and '' are shown as `<none>`. */
+  value(item: T): Cell
+  readonly align?: 'right'
+  /** Only with `-o wide`; wide columns stand at the end. */
+  readonly wide?: boolean
+  tone?(item: T): Tone | undefined
+}
+
+export interface TableStyle {
+  readonly color: boolean
+  readonly wide: boolean
+  readonly headers: boolean
+}
+
+const TONES = {good: 'green', warn: 'yellow', bad: 'red', dim: 'dim'} as const
+
+export function paint(text: string, tone: Tone | undefined, color: boolean): string {
+  if (!color || tone === undefined) return text
+  return styleText(TONES[tone], text, {validateStream: false})
+}
+
+/** Lines with their line breaks; '' for no items (the caller says so on stderr). */
+export async function renderTable<T>(
+  columns: readonly Column<T>[],
+  items: readonly T[],
+  style: TableStyle,
+): Promise<string> {
+  if (items.length === 0) return ''
+  const shown = columns.filter((column) => style.wide || column.wide !== true)
+  const rows = items.map((item) => shown.map((column) => cellText(column, item, style.color)))
+  if (style.headers) rows.unshift(shown.map((column) => column.header))
+  const {default: Table} = await import('cli-table3')
+  const table = new Table({
+    chars: NO_BORDERS,
+    style: {'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true},
+    colAligns: shown.map((column) => column.align ?? 'left'),
+  })
+  table.push(...rows)
+  return `${table.toString().replace(/ +$/gm, '')}\n`
+}
+
+function cellText<T>(column: Column<T>, item: T, color: boolean): string {
+  const value = column.value(item)
+  const text = value === null || value === undefined ? '' : clean(String(value))
+  return paint(text === '' ? '<none>' : text, column.tone?.(item), color)
+}
+
+const NO_BORDERS = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '   ',
+}
