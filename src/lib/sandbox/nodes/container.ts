@@ -42,7 +42,9 @@ export class ContainerRunner {
   probeMessage = ''
   readonly #node: NodeContext
   readonly #onChange: () => void
-  readonly #stopping = new AbortController()
+  readonly #stop = new AbortController()
+  /** Stopped alone, or with the whole sandbox. */
+  readonly #stopping: AbortSignal
   #process: RunningProcess | undefined
   #loop: Promise<void> | undefined
 
@@ -50,6 +52,7 @@ export class ContainerRunner {
     this.#node = node
     this.settings = settings
     this.#onChange = onChange
+    this.#stopping = AbortSignal.any([this.#stop.signal, node.stopping])
   }
 
   start(): void {
@@ -58,7 +61,7 @@ export class ContainerRunner {
 
   /** SIGTERM, `graceMs`, then SIGKILL for all of it; resolves when the process is gone. */
   async stop(graceMs: number): Promise<void> {
-    this.#stopping.abort()
+    this.#stop.abort()
     const process = this.#process
     if (process !== undefined) {
       process.signal('SIGTERM')
@@ -73,10 +76,10 @@ export class ContainerRunner {
 
   async #run(): Promise<void> {
     let backoffMs = FIRST_BACKOFF_MS
-    while (!this.#stopping.signal.aborted) {
+    while (!this.#stopping.aborted) {
       const startedMs = this.#node.clock.monotonicMs()
       const exitCode = await this.#runOnce()
-      if (this.#stopping.signal.aborted || !this.#isRestarted(exitCode)) return
+      if (this.#stopping.aborted || !this.#isRestarted(exitCode)) return
       if (this.#node.clock.monotonicMs() - startedMs >= STEADY_MS) backoffMs = FIRST_BACKOFF_MS
       if (exitCode !== undefined) {
         this.#become({
@@ -85,7 +88,7 @@ export class ContainerRunner {
           message: `exit status ${exitCode}; restarts in ${backoffMs} ms`,
         })
       }
-      await this.#node.clock.sleep(backoffMs, this.#stopping.signal).catch(() => {})
+      await this.#node.clock.sleep(backoffMs, this.#stopping).catch(() => {})
       backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS)
       if (exitCode !== undefined) this.restartCount += 1
     }

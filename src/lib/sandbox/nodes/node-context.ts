@@ -23,6 +23,8 @@ export interface NodeContext {
   readonly kube: Kube
   readonly clock: Clock
   readonly log: Log
+  /** Aborted when the whole sandbox goes: nothing is restarted or written any more. */
+  readonly stopping: AbortSignal
   /** Command line of `image: sandbox/echo`. */
   readonly echoProgram: readonly string[]
   /** Environment of every container, before its own: PATH, the sandbox's mark. */

@@ -98,13 +98,13 @@ export class PodWorker {
           () => this.#changed(),
         ),
     )
-    if (this.#ending !== undefined) return
+    if (this.#ending !== undefined || this.#node.stopping.aborted) return
     this.#writeRecord()
     for (const runner of this.#runners) runner.start()
   }
 
   async #addNetwork(): Promise<void> {
-    while (this.#ending === undefined) {
+    while (this.#ending === undefined && !this.#node.stopping.aborted) {
       try {
         await this.#node.network.addPod(this.#node, this.#facts)
         return
@@ -134,7 +134,7 @@ export class PodWorker {
   }
 
   async #deleteObject(): Promise<void> {
-    while (!this.#isDeleted) {
+    while (!this.#isDeleted && !this.#node.stopping.aborted) {
       try {
         await this.#node.kube.delete(this.#path(), {gracePeriodSeconds: 0})
         return
@@ -152,6 +152,7 @@ export class PodWorker {
   }
 
   #changed(): void {
+    if (this.#node.stopping.aborted) return
     if (this.#ending === undefined) this.#writeRecord()
     this.#statusWanted = true
     this.#statusLoop ??= this.#sendStatus().finally(() => {
@@ -161,7 +162,7 @@ export class PodWorker {
 
   /** One request at a time, always with the newest state. */
   async #sendStatus(): Promise<void> {
-    while (this.#statusWanted && !this.#isDeleted) {
+    while (this.#statusWanted && !this.#isDeleted && !this.#node.stopping.aborted) {
       this.#statusWanted = false
       try {
         this.#pod = await this.#node.kube.mergePatch(this.#path('status'), {status: this.#status()})

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The node agent of a sandbox node, as a host-network pod that its kubelet runs. */
+import {join} from 'node:path'
+import {messageOf} from '../../errors.ts'
+import {type Pod, RESOURCES} from '../../model/kube.ts'
+import type {Informers} from '../../ports.ts'
+import type {NodeContext} from './node-context.ts'
+
+export const MESH_NAMESPACE = 'kmesh-system'
+export const DAEMON_USER = 'system:serviceaccount:kmesh-system:kmesh'
+const ADMIN_PORT = 15_200
+const RETRY_MS = 500
+
+export interface DaemonFiles {
+  /** The launcher, `bin/kmesh-daemon`. */
+  readonly program: string
+  readonly kubeconfig: string
+  readonly stateDir: string
+}
+
+export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
+  const options: Readonly<Record<string, string>> = {
+    'bpf-fs-path': node.bpfDir,
+    'cgroup2-path': node.cgroup,
+    'node-name': node.name,
+    kubeconfig: files.kubeconfig,
+    'admin-address': `localhost:${ADMIN_PORT}`,
+    'state-dir': files.stateDir,
+    'proc-path': '/proc',
+  }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `kmesh-${node.name}`,
+      namespace: MESH_NAMESPACE,
+      labels: {app: 'kmesh'},
+    },
+    spec: {
+      nodeName: node.name,
+      hostNetwork: true,
+      serviceAccountName: 'kmesh',
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: 10,
+      containers: [
+        {
+          name: 'kmesh',
+          image: 'sandbox/kmesh-daemon',
+          command: [files.program],
+          args: Object.entries(options).map(([name, value]) => `--${name}=${value}`),
+          ports: [{name: 'admin', containerPort: ADMIN_PORT, protocol: 'TCP'}],
+          readinessProbe: {
+            httpGet: {host: '127.0.0.1', port: ADMIN_PORT, path: '/debug/ready'},
+            periodSeconds: 1,
+            timeoutSeconds: 2,
+          },
+        },
+      ],
+    },
+  }
+}
+
+export function daemonFiles(node: NodeContext, program: string): DaemonFiles {
+  const directory = join(node.paths.stateDir, 'nodes', node.name)
+  return {program, kubeconfig: join(directory, 'kubeconfig'), stateDir: join(directory, 'kmesh')}
+}
+
+/** What a DaemonSet would do: each node has its agent again when somebody deletes it. */
+export function keepDaemon(node: NodeContext, files: DaemonFiles, informers: Informers): {close(): void} {
+  const pod = daemonPod(node, files)
+  const path = {...RESOURCES.pods, namespace: MESH_NAMESPACE}
+  const create = async (): Promise<void> => {
+    while (!node.stopping.aborted) {
+      try {
+        await node.kube.create(path, pod)
+        return
+      } catch (error) {
+        if (node.stopping.aborted) return
+        node.log.error(`the agent's pod cannot be created: ${messageOf(error)}`, {node: node.name})
+        await node.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+  const informer = informers.start<Pod>(path, {
+    fieldSelector: `metadata.name=${pod.metadata.name}`,
+    handler: {
+      onChange: () => {},
+      onDelete: () => void create(),
+      onSynced: () => {
+        if ([...informer.values()].length === 0) void create()
+      },
+    },
+  })
+  return {close: () => informer.close()}
+}
