@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Options of the agent: flags, each with an environment variable, checked once. */
+import {isAbsolute} from 'node:path'
+import {parseArgs} from 'node:util'
+import {messageOf, UsageError} from '../errors.ts'
+import {ADMIN_PORT, type ExistingPods} from '../model/api.ts'
+import {mapRow} from '../model/maps.ts'
+import {type LogLevel, parseLogLevel} from './log-format.ts'
+
+export interface AgentOptions {
+  readonly command: 'run' | 'uninstall' | 'help' | 'version'
+  readonly mode: 'dual-engine'
+  readonly bpfFsPath: string
+  readonly cgroup2Path: string
+  readonly nodeName: string
+  /** Undefined: the service account of the pod. */
+  readonly kubeconfig: string | undefined
+  readonly adminHost: string
+  readonly adminPort: number
+  readonly stateDir: string
+  readonly procPath: string
+  readonly existingPods: ExistingPods
+  readonly pods: 'all' | 'node'
+  readonly mapSizes: Readonly<Record<string, number>>
+  readonly takeOver: boolean
+  readonly persistSettings: boolean
+  readonly clusterDomain: string
+  /** Undefined: the one that comes with the program. */
+  readonly bpfObject: string | undefined
+  readonly logLevel: LogLevel
+}
+
+interface OptionRow {
+  readonly flag: string
+  readonly env: string
+  readonly value: string | undefined
+  readonly fallback: string | undefined
+  readonly help: string
+}
+
+const ROWS: readonly OptionRow[] = [
+  row('bpf-fs-path', 'KMESH_BPF_FS_PATH', 'DIR', '/sys/fs/bpf', 'BPF file system for the pins'),
+  row(
+    'cgroup2-path',
+    'KMESH_CGROUP2_PATH',
+    'DIR',
+    '/mnt/kmesh_cgroup2',
+    'cgroup v2 to attach the programs to',
+  ),
+  row('node-name', 'NODE_NAME', 'NAME', undefined, 'name of this node in Kubernetes (required)'),
+  row(
+    'kubeconfig',
+    'KMESH_KUBECONFIG',
+    'FILE',
+    undefined,
+    'kubeconfig; without it the service account of the pod',
+  ),
+  row(
+    'admin-address',
+    'KMESH_ADMIN_ADDRESS',
+    'HOST:PORT',
+    `127.0.0.1:${ADMIN_PORT}`,
+    'admin API, local addresses only',
+  ),
+  row('state-dir', 'KMESH_STATE_DIR', 'DIR', '/var/lib/kmesh', 'ids, leases and enrolled pods'),
+  row('proc-path', 'KMESH_PROC_PATH', 'DIR', '/proc', "the node's /proc"),
+  row(
+    'existing-pods',
+    'KMESH_EXISTING_PODS',
+    'live|untouched',
+    'live',
+    'do namespace labels act on running pods',
+  ),
+  row('pods', 'KMESH_PODS', 'all|node', 'all', 'pods to watch'),
+  row(
+    'map-size',
+    'KMESH_MAP_SIZE',
+    'NAME=N',
+    undefined,
+    'entries of one map; repeatable (environment: comma-separated)',
+  ),
+  row('take-over', 'KMESH_TAKE_OVER', undefined, undefined, 'replace the pins of another data plane'),
+  row('persist-settings', 'KMESH_PERSIST_SETTINGS', undefined, undefined, 'keep log levels over a restart'),
+  row('cluster-domain', 'KMESH_CLUSTER_DOMAIN', 'NAME', 'cluster.local', 'DNS suffix of services'),
+  row('bpf-object', 'KMESH_BPF_OBJECT', 'FILE', undefined, 'eBPF programs, instead of the built-in ones'),
+  row('log-level', 'KMESH_LOG_LEVEL', 'LEVEL', 'info', "level of the logger 'default'"),
+  row('mode', 'KMESH_MODE', 'dual-engine', 'dual-engine', 'data plane mode'),
+]
+
+function row(
+  flag: string,
+  env: string,
+  value: string | undefined,
+  fallback: string | undefined,
+  help: string,
+): OptionRow {
+  return {flag, env, value, fallback, help}
+}
+
+type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** @throws UsageError for anything that is not known or not valid */
+export function parseOptions(args: readonly string[], env: Environment): AgentOptions {
+  const {values, positionals} = parse(args)
+  const read = (flag: string): string | undefined => {
+    const known = ROWS.find((entry) => entry.flag === flag)
+    const given = values[flag]
+    return (typeof given === 'string' ? given : undefined) ?? (env[known?.env ?? ''] || known?.fallback)
+  }
+  const text = (flag: string) => read(flag) ?? ''
+  const command = commandOf(values, positionals)
+  const [adminHost, adminPort] = adminAddress(text('admin-address'))
+  const nodeName = text('node-name')
+  if (command === 'run' && nodeName === '') throw bad('node-name', 'is required (or NODE_NAME)')
+  return {
+    command,
+    mode: oneOf('mode', text('mode'), ['dual-engine']),
+    bpfFsPath: absolute('bpf-fs-path', text('bpf-fs-path')),
+    cgroup2Path: absolute('cgroup2-path', text('cgroup2-path')),
+    nodeName,
+    kubeconfig: read('kubeconfig'),
+    adminHost,
+    adminPort,
+    stateDir: absolute('state-dir', text('state-dir')),
+    procPath: absolute('proc-path', text('proc-path')),
+    existingPods: oneOf('existing-pods', text('existing-pods'), ['live', 'untouched']),
+    pods: oneOf('pods', text('pods'), ['all', 'node']),
+    mapSizes: mapSizes(values['map-size'], env['KMESH_MAP_SIZE']),
+    takeOver: isOn('take-over', values, env['KMESH_TAKE_OVER']),
+    persistSettings: isOn('persist-settings', values, env['KMESH_PERSIST_SETTINGS']),
+    clusterDomain: text('cluster-domain'),
+    bpfObject: read('bpf-object'),
+    logLevel: logLevel(text('log-level')),
+  }
+}
+
+function parse(args: readonly string[]) {
+  const options: Record<string, {type: 'string' | 'boolean'; multiple?: boolean; short?: string}> = {
+    help: {type: 'boolean', short: 'h'},
+    version: {type: 'boolean'},
+  }
+  for (const {flag, value} of ROWS) {
+    options[flag] = {type: value === undefined ? 'boolean' : 'string', multiple: flag === 'map-size'}
+  }
+  try {
+    return parseArgs({args: [...args], options, allowPositionals: true, strict: true})
+  } catch (error) {
+    throw new UsageError(messageOf(error), {hints: ['kmesh-daemon --help lists the options']})
+  }
+}
+
+function commandOf(values: Values, positionals: readonly string[]): AgentOptions['command'] {
+  if (values['help'] === true) return 'help'
+  if (values['version'] === true) return 'version'
+  const [command, ...rest] = positionals
+  if (command === undefined) return 'run'
+  if (command !== 'uninstall' || rest.length > 0) {
+    throw new UsageError(`unexpected argument '${rest[0] ?? command}'`, {
+      hints: ['kmesh-daemon --help lists the commands'],
+    })
+  }
+  return 'uninstall'
+}
+
+const LOCAL_HOSTS = ['127.0.0.1', 'localhost', '::1']
+
+function adminAddress(text: string): [string, number] {
+  const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
+  const host = found?.[1] ?? found?.[2] ?? ''
+  const port = Number(found?.[3] ?? -1)
+  if (found === null || port > 65_535) throw bad('admin-address', `'${text}' is not HOST:PORT`)
+  if (!LOCAL_HOSTS.includes(host)) {
+    throw bad('admin-address', `'${host}' is not local: the admin API has no credentials`)
+  }
+  return [host, port]
+}
+
+function mapSizes(flags: Values[string], env: string | undefined): Record<string, number> {
+  const given = Array.isArray(flags)
+    ? flags.map(String)
+    : (env ?? '').split(',').filter((part) => part !== '')
+  const sizes: Record<string, number> = {}
+  for (const part of given) {
+    const [name = '', count = ''] = part.split('=')
+    if (mapRow(name)?.key === undefined) throw bad('map-size', `there is no map '${name}' that has a size`)
+    if (!/^[1-9]\d{0,8}$/.test(count)) throw bad('map-size', `'${part}' is not NAME=N`)
+    sizes[name] = Number(count)
+  }
+  return sizes
+}
+
+function oneOf<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value)
+  if (found === undefined) throw bad(flag, `'${value}' is not one of ${allowed.join(', ')}`)
+  return found
+}
+
+function absolute(flag: string, path: string): string {
+  if (!isAbsolute(path)) throw bad(flag, `'${path}' is not an absolute path`)
+  return path
+}
+
+function logLevel(text: string): LogLevel {
+  const level = parseLogLevel(text)
+  if (level === undefined) throw bad('log-level', `'${text}' is not a level`)
+  return level
+}
+
+function isOn(flag: string, values: Values, env: string | undefined): boolean {
+  if (values[flag] === true) return true
+  return (
+    env !== undefined &&
+    env !== '' &&
+    oneOf(flag, env, ['true', 'false', '1', '0']) !== 'false' &&
+    env !== '0'
+  )
+}
+
+function bad(flag: string, what: string): UsageError {
+  return new UsageError(`--${flag}: ${what}`, {parameter: flag})
+}
+
+export function helpText(): string {
+  const options = ROWS.map(({flag, env, value, fallback, help}) => {
+    const left = `  --${flag}${value === undefined ? '' : ` ${value}`}`
+    return `${left.padEnd(36)}${help} [${env}${fallback === undefined ? '' : `, ${fallback}`}]`
+  })
+  return `Node agent of the mesh: fills BPF maps from Kubernetes, enrolls pods, serves the admin API.
+
+Usage: kmesh-daemon [OPTIONS]              run until SIGTERM or SIGINT; the data plane stays
+       kmesh-daemon uninstall [OPTIONS]    take everything out that the agent put there
+
+Options [environment, default]:
+${options.join('\n')}
+  --help, -h                          this text
+  --version                           version
+
+Exit status: 0 stopped on request, 1 failure, 2 wrong option, 6 denied, 7 another agent runs.
+`
+}
