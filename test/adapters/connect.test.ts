@@ -6,10 +6,9 @@ import {closeSync} from 'node:fs'
 import {after, before, describe, test} from 'node:test'
 import {createBpf} from '../../src/lib/adapters/bpf.ts'
 import {createNetns} from '../../src/lib/adapters/netns.ts'
-import {encode} from '../../src/lib/model/codec.ts'
-import {BACKEND, ENDPOINT, FRONTEND, GLOBALS, MANAGE, SERVICE} from '../../src/lib/model/maps.ts'
 import type {Bpf, Netns} from '../../src/lib/ports.ts'
 import {KernelFixture, skipReason} from './kernel-fixture.ts'
+import {MeshMaps} from './mesh-maps.ts'
 import {dial, ECONNREFUSED, ENETUNREACH} from './sockets.ts'
 
 const skip = skipReason()
@@ -20,6 +19,7 @@ describe('connect hooks', {skip}, () => {
   let netns: Netns
   let pod: string
   let other: string
+  let mesh: MeshMaps
   const listeners: number[] = []
 
   before(() => {
@@ -30,6 +30,7 @@ describe('connect hooks', {skip}, () => {
     other = fixture.addNamespace('other', ['fd00:1::1/128'])
     fixture.joinCgroup()
     bpf.load(fixture.request())
+    mesh = new MeshMaps(bpf, (name) => fixture.pin(`map/${name}`))
     for (const address of ['127.1.0.1', '127.1.0.2', 'fd00:1::1', 'fd00:1::2']) {
       listeners.push(netns.listen(pod, address, 8080))
     }
@@ -43,75 +44,24 @@ describe('connect hooks', {skip}, () => {
     fixture[Symbol.dispose]()
   })
 
-  function put(name: string, key: Uint8Array, value: Uint8Array): void {
-    using map = bpf.openPinned(fixture.pin(`map/${name}`))
-    map.update(key, value)
-  }
-
-  function putFrontend(address: string, upstreamId: number): void {
-    put(FRONTEND.name, encode(FRONTEND.key, {address}), encode(FRONTEND.value, {upstreamId}))
-  }
-
-  function putBackend(backendUid: number, address: string, waypoint?: {address: string; port: number}): void {
-    const value = {
-      address,
-      services: [],
-      waypointAddress: waypoint?.address ?? null,
-      waypointPort: waypoint?.port ?? 0,
-    }
-    put(BACKEND.name, encode(BACKEND.key, {backendUid}), encode(BACKEND.value, value))
-  }
-
-  function putService(
-    serviceId: number,
-    change: Partial<{
-      counts: number[]
-      policy: string
-      waypoint: {address: string; port: number}
-    }>,
-  ): void {
-    const value = {
-      endpointCount: change.counts ?? [0],
-      lbPolicy: change.policy ?? 'random',
-      ports: [
-        {servicePort: 443, targetPort: 9443},
-        {servicePort: 80, targetPort: 8080},
-      ],
-      waypointAddress: change.waypoint?.address ?? null,
-      waypointPort: change.waypoint?.port ?? 0,
-    }
-    put(SERVICE.name, encode(SERVICE.key, {serviceId}), encode(SERVICE.value, value))
-  }
-
-  function putEndpoint(serviceId: number, priority: number, index: number, backendUid: number): void {
-    put(
-      ENDPOINT.name,
-      encode(ENDPOINT.key, {serviceId, priority, index}),
-      encode(ENDPOINT.value, {backendUid}),
-    )
-  }
-
   function setManaged(namespacePath: string, managed: boolean): void {
-    using map = bpf.openPinned(fixture.pin('map/km_manage'))
-    const key = encode(MANAGE.key, {cookie: netns.cookie(namespacePath).toString(), address: null})
-    if (managed) map.update(key, encode(MANAGE.value, {flags: 0}))
-    else map.delete(key)
+    mesh.setManaged(netns.cookie(namespacePath), managed)
   }
 
   /** Backends 1, 2 (IPv4), 3, 4 (IPv6); services are named where they are tested. */
   function fill(): void {
-    putBackend(1, '127.1.0.1')
-    putBackend(2, '127.1.0.2')
-    putBackend(3, 'fd00:1::1')
-    putBackend(4, 'fd00:1::2')
-    putService(100, {counts: [2]})
-    putEndpoint(100, 0, 1, 1)
-    putEndpoint(100, 0, 2, 2)
-    putFrontend('10.96.0.10', 100)
-    putService(101, {counts: [2]})
-    putEndpoint(101, 0, 1, 3)
-    putEndpoint(101, 0, 2, 4)
-    putFrontend('fd00:96::10', 101)
+    mesh.putBackend(1, '127.1.0.1')
+    mesh.putBackend(2, '127.1.0.2')
+    mesh.putBackend(3, 'fd00:1::1')
+    mesh.putBackend(4, 'fd00:1::2')
+    mesh.putService(100, {counts: [2]})
+    mesh.putEndpoint(100, 0, 1, 1)
+    mesh.putEndpoint(100, 0, 2, 2)
+    mesh.putFrontend('10.96.0.10', 100)
+    mesh.putService(101, {counts: [2]})
+    mesh.putEndpoint(101, 0, 1, 3)
+    mesh.putEndpoint(101, 0, 2, 4)
+    mesh.putFrontend('fd00:96::10', 101)
   }
 
   function peers(count: number, address: string, mapped = false): (string | number)[] {
@@ -164,49 +114,49 @@ describe('connect hooks', {skip}, () => {
   })
 
   test('a service without endpoints leaves the destination', () => {
-    putService(102, {counts: [0]})
-    putFrontend('127.1.0.9', 102)
+    mesh.putService(102, {counts: [0]})
+    mesh.putFrontend('127.1.0.9', 102)
     assert.equal(dial(netns, pod, '127.1.0.9', 9999), '127.1.0.9:9999')
   })
 
   test('failover takes the first priority that has endpoints, random and strict only the first', () => {
-    putFrontend('10.96.0.13', 103)
-    putEndpoint(103, 3, 1, 2)
-    putService(103, {counts: [0, 0, 0, 1], policy: 'failover'})
+    mesh.putFrontend('10.96.0.13', 103)
+    mesh.putEndpoint(103, 3, 1, 2)
+    mesh.putService(103, {counts: [0, 0, 0, 1], policy: 'failover'})
     assert.equal(dial(netns, pod, '10.96.0.13', 80), '127.1.0.2:8080')
-    putService(103, {counts: [0, 0, 0, 1], policy: 'strict'})
+    mesh.putService(103, {counts: [0, 0, 0, 1], policy: 'strict'})
     assert.equal(dial(netns, pod, '10.96.0.13', 80), -ENETUNREACH)
-    putService(103, {counts: [0, 0, 0, 1], policy: 'random'})
+    mesh.putService(103, {counts: [0, 0, 0, 1], policy: 'random'})
     assert.equal(dial(netns, pod, '10.96.0.13', 80), -ENETUNREACH)
   })
 
   test('a frontend that is a pod keeps its port', () => {
-    putFrontend('10.0.0.7', 2)
+    mesh.putFrontend('10.0.0.7', 2)
     assert.equal(dial(netns, pod, '10.0.0.7', 8080), '127.1.0.2:8080')
   })
 
   test('a waypoint of the service or of the backend is dialled as it is', () => {
-    putFrontend('10.96.0.14', 104)
-    putService(104, {counts: [0], waypoint: {address: '127.1.0.9', port: 9999}})
+    mesh.putFrontend('10.96.0.14', 104)
+    mesh.putService(104, {counts: [0], waypoint: {address: '127.1.0.9', port: 9999}})
     assert.equal(dial(netns, pod, '10.96.0.14', 80), '127.1.0.9:9999')
-    putService(104, {counts: [1]})
-    putEndpoint(104, 0, 1, 5)
-    putBackend(5, '127.1.0.1', {address: '127.1.0.9', port: 9999})
+    mesh.putService(104, {counts: [1]})
+    mesh.putEndpoint(104, 0, 1, 5)
+    mesh.putBackend(5, '127.1.0.1', {address: '127.1.0.9', port: 9999})
     assert.equal(dial(netns, pod, '10.96.0.14', 80), '127.1.0.9:9999')
   })
 
   test('a waypoint whose first address word is zero is one too', () => {
     fixture.ip('pod', 'address', 'add', '::5:9/128', 'dev', 'lo', 'nodad')
     listeners.push(netns.listen(pod, '::5:9', 15019))
-    putFrontend('fd00:96::15', 105)
-    putService(105, {counts: [0], waypoint: {address: '::5:9', port: 15019}})
+    mesh.putFrontend('fd00:96::15', 105)
+    mesh.putService(105, {counts: [0], waypoint: {address: '::5:9', port: 15019}})
     assert.equal(dial(netns, pod, 'fd00:96::15', 80), '[::5:9]:15019')
   })
 
   test('an endpoint of the other family is not used', () => {
-    putFrontend('10.96.0.16', 106)
-    putService(106, {counts: [1]})
-    putEndpoint(106, 0, 1, 3)
+    mesh.putFrontend('10.96.0.16', 106)
+    mesh.putService(106, {counts: [1]})
+    mesh.putEndpoint(106, 0, 1, 3)
     assert.equal(dial(netns, pod, '10.96.0.16', 80), -ENETUNREACH)
     assert.equal(dial(netns, pod, '10.96.0.16', 80, true), -ENETUNREACH)
   })
@@ -217,23 +167,23 @@ describe('connect hooks', {skip}, () => {
   })
 
   test('a hole among the endpoints does not fail a connect when another one is there', () => {
-    putFrontend('10.96.0.17', 107)
-    putService(107, {counts: [4]})
-    putEndpoint(107, 0, 1, 1)
-    putEndpoint(107, 0, 2, 99)
+    mesh.putFrontend('10.96.0.17', 107)
+    mesh.putService(107, {counts: [4]})
+    mesh.putEndpoint(107, 0, 1, 1)
+    mesh.putEndpoint(107, 0, 2, 99)
     for (let n = 0; n < 30; n++) assert.equal(dial(netns, pod, '10.96.0.17', 80), '127.1.0.1:8080')
-    putEndpoint(107, 0, 1, 99)
+    mesh.putEndpoint(107, 0, 1, 99)
     assert.equal(dial(netns, pod, '10.96.0.17', 80), -ENETUNREACH)
   })
 
   test('a full log buffer changes no connect', () => {
-    put(GLOBALS.name, encode(GLOBALS.key, {index: 0}), encode(GLOBALS.value, {bpfLogLevel: 'debug'}))
+    mesh.putLevel('debug')
     try {
       // 262144 bytes hold 969 records of 272.
       // Nobody listens on that port: a refused connect shows the redirect and fills no accept queue.
       for (let n = 0; n < 1100; n++) assert.equal(dial(netns, pod, '10.96.0.10', 443), -ECONNREFUSED)
     } finally {
-      put(GLOBALS.name, encode(GLOBALS.key, {index: 0}), encode(GLOBALS.value, {bpfLogLevel: 'info'}))
+      mesh.putLevel('info')
     }
     using ring = bpf.openRing(fixture.pin('map/km_log_event'))
     let records = 0

@@ -6,7 +6,7 @@
  * cgroup in which a socket is made.
  */
 import {execFileSync} from 'node:child_process'
-import {accessSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs'
+import {accessSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {MAPS} from '../../src/lib/model/maps.ts'
@@ -46,7 +46,7 @@ export class KernelFixture implements Disposable {
   readonly name: string
   readonly bpffs: string
   readonly cgroup: string
-  readonly #undo: (() => void)[] = []
+  readonly #undo: (() => unknown)[] = []
 
   constructor() {
     serial += 1
@@ -61,7 +61,7 @@ export class KernelFixture implements Disposable {
   addCgroup(suffix: string): string {
     const path = join(cgroupMount(), `${this.name}-${suffix}`)
     mkdirSync(path)
-    this.#undo.push(() => rmdirSync(path))
+    this.#undo.push(() => existsSync(path) && rmdirSync(path))
     return path
   }
 
