@@ -60,10 +60,10 @@ export const portBE: Codec<number> = {
 export const ip16: Codec<string | null> = {
   bytes: 16,
   read: (view, offset) => {
-    const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, 16)
-    if (bytes.every((byte) => byte === 0)) return null
-    const isIpv4 = bytes.subarray(4).every((byte) => byte === 0)
-    return addressText(isIpv4 ? bytes.subarray(0, 4) : bytes)
+    const rest = view.getUint32(offset + 4) | view.getUint32(offset + 8) | view.getUint32(offset + 12)
+    if (rest !== 0) return addressText(new Uint8Array(view.buffer, view.byteOffset + offset, 16))
+    const ipv4 = view.getUint32(offset)
+    return ipv4 === 0 ? null : `${ipv4 >>> 24}.${(ipv4 >>> 16) & 255}.${(ipv4 >>> 8) & 255}.${ipv4 & 255}`
   },
   write: (view, offset, value) => {
     if (value === null) return
@@ -92,7 +92,11 @@ export function normalAddress(text: string): string {
 export function array<T>(item: Codec<T>, length: number): Codec<readonly T[]> {
   return {
     bytes: item.bytes * length,
-    read: (view, offset) => Array.from({length}, (_, index) => item.read(view, offset + index * item.bytes)),
+    read: (view, offset) => {
+      const values: T[] = []
+      for (let index = 0; index < length; index++) values.push(item.read(view, offset + index * item.bytes))
+      return values
+    },
     write: (view, offset, values) => {
       if (values.length > length) throw new LayoutError(`at most ${length} values, got ${values.length}`)
       values.forEach((value, index) => {

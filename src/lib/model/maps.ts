@@ -47,11 +47,19 @@ const portPairs: Codec<readonly PortPair[]> = mapped(
 )
 
 /** Count and ten slots; what stands behind the count is not part of the value. */
-const serviceIds: Codec<readonly number[]> = mapped(
-  struct({count: u32, slots: array(u32, SERVICE_SLOTS)}),
-  ({count, slots}) => slots.slice(0, Math.min(count, SERVICE_SLOTS)),
-  (ids) => ({count: ids.length, slots: ids}),
-)
+const serviceIds: Codec<readonly number[]> = {
+  bytes: 4 + 4 * SERVICE_SLOTS,
+  read: (view, offset) => {
+    const count = Math.min(view.getUint32(offset, true), SERVICE_SLOTS)
+    const ids: number[] = []
+    for (let slot = 0; slot < count; slot++) ids.push(view.getUint32(offset + 4 + slot * 4, true))
+    return ids
+  },
+  write: (view, offset, ids) => {
+    view.setUint32(offset, ids.length, true)
+    array(u32, SERVICE_SLOTS).write(view, offset + 4, ids)
+  },
+}
 
 export interface ManageKey {
   /** Netns cookie, where the key can be one. */
