@@ -140,7 +140,10 @@ test('a Go daemon: the annotation decides', async () => {
   kube.beforeList = () => {
     if (kube.lists.length === 4) kube.edit(path, (pod) => ({...pod.metadata, annotations: CAPTURED}))
   }
-  const {report, states, exitCode, calls} = await run({kube, daemons: {n1: {version: {}}}})
+  const {report, states, exitCode, calls} = await run({
+    kube,
+    daemons: {n1: {version: {gitVersion: 'v1.2.0'}}},
+  })
   assert.deepEqual(states, {shop: 'changed', web: 'changed'})
   assert.deepEqual([exitCode, report.items[1]?.reached], [0, 'annotation'])
   assert.deepEqual(calls, ['n1 version', 'n1 ready'])
@@ -150,7 +153,7 @@ test('--wait-for kernel with a daemon that cannot tell: skipped, not guessed', a
   const kube = new FakeKube(namespaceOf('shop'), podOf('web'))
   const {states, exitCode} = await run({
     kube,
-    daemons: {n1: {version: {}}},
+    daemons: {n1: {version: {gitVersion: 'v1.2.0'}}},
     carry: {wait: {level: 'kernel', timeoutMs: 60_000}},
   })
   assert.deepEqual([states, exitCode], [{shop: 'changed', web: 'skipped CannotTell'}, 0])
@@ -218,7 +221,7 @@ test('dry runs write nothing; the one of the server asks it', async () => {
 
 test('enrolled already: no write, said so', async () => {
   const kube = new FakeKube(namespaceOf('shop', 'Kmesh'), podOf('web', {annotations: CAPTURED}))
-  const {states, exitCode} = await run({kube, daemons: {n1: {version: {}}}})
+  const {states, exitCode} = await run({kube, daemons: {n1: {version: {gitVersion: 'v1.2.0'}}}})
   assert.deepEqual(
     [states, exitCode, kube.patches.length],
     [{shop: 'unchanged AlreadyEnrolled', web: 'unchanged'}, 0, 0],

@@ -78,6 +78,11 @@ export function openSignals(): Signals {
   }
 }
 
+/** For live views, which draw over several lines. */
+export function errorStream(): NodeJS.WriteStream {
+  return process.stderr
+}
+
 export function setExitCode(code: number): void {
   process.exitCode = code
 }

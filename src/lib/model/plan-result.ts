@@ -71,6 +71,12 @@ export function enrollReport(plan: Plan, outcome: Outcome): Report<EnrollItem> {
   }
 }
 
+/** The plan as a dry run would show it, before anything was done. */
+export function plannedReport(plan: Plan): Report<EnrollItem> {
+  const none = {writes: new Map(), levels: new Map(), reached: new Set<string>(), gone: new Set<string>()}
+  return enrollReport(plan, {dryRun: 'client', ...none, errors: [], warnings: []})
+}
+
 function isPodTarget(target: TargetPlan): boolean {
   return target.kind === 'Pod'
 }

@@ -4,6 +4,9 @@ import type {DaemonTarget} from '../model/api.ts'
 import {absentNode, type NodeFacts, unreachableNode} from '../model/plan-node.ts'
 import {compareText, type ReportError, reportErrorOf} from '../model/report.ts'
 import type {Admin, AdminDialer, Clock} from '../ports.ts'
+import type {DaemonAccess} from './access.ts'
+import {listDaemons} from './daemons.ts'
+import {readDialect} from './dialect.ts'
 import {mapConcurrent} from './enroll-concurrent.ts'
 
 export interface FactsRequest {
@@ -13,7 +16,7 @@ export interface FactsRequest {
   readonly dialer: AdminDialer
   readonly clock: Clock
   readonly concurrency: number
-  readonly signal?: AbortSignal | undefined
+  readonly signal: AbortSignal
 }
 
 export interface Facts {
@@ -21,6 +24,11 @@ export interface Facts {
   /** Open endpoints of the daemons that answered; the dialer closes them. */
   readonly admins: ReadonlyMap<string, Admin>
   readonly errors: readonly ReportError[]
+}
+
+/** Every daemon of the mesh; none at all is no error here, each pod then says so. */
+export async function daemonTargets(access: DaemonAccess): Promise<readonly DaemonTarget[]> {
+  return [...(await listDaemons(access)).values()].map((daemon) => daemon.target)
 }
 
 /** A daemon that does not answer is an error of its node, never of the others. */
@@ -38,7 +46,7 @@ export async function gatherFacts(request: FactsRequest): Promise<Facts> {
       byNode.set(node, await askDaemon(admin, node, request.signal))
       admins.set(node, admin)
     } catch (thrown) {
-      if (request.signal?.aborted) throw thrown
+      if (request.signal.aborted) throw thrown
       byNode.set(node, unreachableNode(node))
       const elapsedMs = request.clock.monotonicMs() - startMs
       errors.push(reportErrorOf(thrown, {node, pod: daemon.pod?.name ?? null, elapsedMs}))
@@ -48,15 +56,14 @@ export async function gatherFacts(request: FactsRequest): Promise<Facts> {
 }
 
 /** One after the other over one connection; a daemon's node has more to do than to answer us. */
-async function askDaemon(admin: Admin, node: string, signal: AbortSignal | undefined): Promise<NodeFacts> {
-  const version = await admin.call('version', {}, {signal})
+async function askDaemon(admin: Admin, node: string, signal: AbortSignal): Promise<NodeFacts> {
+  const {version, capabilities} = await readDialect(admin, signal)
   const {ready} = await admin.call('ready', {}, {signal})
-  const capabilities = version.capabilities ?? []
   const entries = capabilities.includes('enrollment') ? await admin.call('enrollment', {}, {signal}) : null
   return {
     node,
     daemon: ready ? 'ready' : 'notReady',
-    // A daemon of the v1.2 dialect does not tell; Go daemons leave sidecar pods out and act on running pods.
+    // Daemons of the Go dialect do not tell: they leave sidecar pods out and act on running pods.
     sidecarPolicy: version.sidecarPolicy ?? 'exclude',
     existingPods: version.existingPods ?? 'live',
     capabilities,

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+import {namespaceFlag} from '../../lib/cli/flags.ts'
+import EnrollNamespace from './namespace.ts'
+
+export default class EnrollPod extends EnrollNamespace {
+  static override summary = 'Put single pods under Kmesh'
+  static override description =
+    'Labels the pods, waits until each is captured, and says what each was, is and why. A pod that a controller made loses the label with its next replacement; the patch of its template is printed.'
+  static override examples = [
+    '<%= config.bin %> enroll pod web-1 -n shop',
+    '<%= config.bin %> enroll pod -l app=web -n shop --dry-run=client',
+  ]
+  static override flags = {...namespaceFlag, ...EnrollNamespace.flags}
+
+  protected override readonly kind = 'pod'
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+import EnrollNamespace from '../enroll/namespace.ts'
+
+export default class UnenrollNamespace extends EnrollNamespace {
+  static override summary = 'Take namespaces out of Kmesh'
+  static override description =
+    'Removes the label, waits until each running pod is released, and names the pods that stay by a label of their own.'
+  static override examples = [
+    '<%= config.bin %> unenroll namespace shop',
+    '<%= config.bin %> unenroll namespace --all --dry-run=client',
+  ]
+
+  protected override readonly action = 'unenroll'
+}
