@@ -39,11 +39,7 @@ function commandLine(prefix: readonly string[], file: string, args: readonly str
 }
 
 async function runToEnd(request: CommandRequest): Promise<string> {
-  const [file, args] = commandLine(
-    enterPrefix(request),
-    request.file,
-    request.args,
-  )
+  const [file, args] = commandLine(enterPrefix(request), request.file, request.args)
   const child = spawn(file, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: request.timeoutMs ?? DEFAULT_TIMEOUT_MS,

@@ -72,6 +72,8 @@ export interface ClusterOptions {
   /** Text of the agents' kubeconfig; holds a key. */
   readonly daemonKubeconfig: string
   readonly baseEnvironment: Readonly<Record<string, string>>
+  /** Nodes that get no agent. */
+  readonly withoutDaemon: readonly string[]
   tlsOf(node: NodeRecord): Promise<KubeletTls>
 }
 
@@ -129,6 +131,7 @@ async function startNode(
     {...RESOURCES.nodes, name: node.name, subresource: 'status'},
     {status: nodeStatus(node)},
   )
+  if (options.withoutDaemon.includes(node.name)) return [kubelet, server]
   const files = daemonFiles(node, options.daemonProgram)
   mkdirSync(dirname(files.kubeconfig), {recursive: true, mode: 0o700})
   writeFileSync(files.kubeconfig, options.daemonKubeconfig, {mode: 0o600})

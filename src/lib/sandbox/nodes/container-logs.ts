@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A container's output file as an HTTP answer: `tailLines`, `limitBytes`, `follow`. */
+
+import {once} from 'node:events'
 import {type FileHandle, open} from 'node:fs/promises'
 import type {ServerResponse} from 'node:http'
-import {once} from 'node:events'
 import type {Clock} from '../../ports.ts'
 
 const CHUNK_BYTES = 64 * 1024
@@ -27,7 +28,9 @@ export async function serveLog(
   let offset = await startOffset(handle, options.tailLines)
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY
   while (left > 0 && !response.destroyed) {
-    const {bytesRead, buffer} = await handle.read(Buffer.alloc(Math.min(CHUNK_BYTES, left)), {position: offset})
+    const {bytesRead, buffer} = await handle.read(Buffer.alloc(Math.min(CHUNK_BYTES, left)), {
+      position: offset,
+    })
     if (bytesRead === 0) {
       if (!options.follow || isOver()) break
       await clock.sleep(POLL_MS)
@@ -35,7 +38,8 @@ export async function serveLog(
     }
     offset += bytesRead
     left -= bytesRead
-    if (!response.write(buffer.subarray(0, bytesRead))) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (!response.write(buffer.subarray(0, bytesRead)))
+      await Promise.race([once(response, 'drain'), once(response, 'close')])
   }
   response.end()
 }

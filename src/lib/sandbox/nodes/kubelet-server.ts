@@ -131,7 +131,8 @@ async function answer(
     return refuse(response, 404, `no such path: ${url.pathname}`)
   }
   const file = kubelet.pod(namespace, name)?.outputFile(container)
-  if (file === undefined) return refuse(response, 404, `no container ${container} in pod ${namespace}/${name}`)
+  if (file === undefined)
+    return refuse(response, 404, `no container ${container} in pod ${namespace}/${name}`)
   const number = (key: string): number | undefined => {
     const text = url.searchParams.get(key)
     return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : undefined

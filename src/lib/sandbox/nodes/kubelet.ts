@@ -21,7 +21,9 @@ export function startKubelet(node: NodeContext, informers: Informers): Kubelet {
     done
       .catch((error: unknown) => {
         const {namespace, name} = worker.facts
-        node.log.error(`pod ${namespace}/${name}: cannot be taken away: ${messageOf(error)}`, {node: node.name})
+        node.log.error(`pod ${namespace}/${name}: cannot be taken away: ${messageOf(error)}`, {
+          node: node.name,
+        })
       })
       .finally(() => workers.delete(worker.facts.uid))
   }
@@ -59,9 +61,7 @@ export function startKubelet(node: NodeContext, informers: Informers): Kubelet {
 
   return {
     pod: (namespace, name) =>
-      [...workers.values()].find(
-        ({facts}) => facts.namespace === namespace && facts.name === name,
-      ),
+      [...workers.values()].find(({facts}) => facts.namespace === namespace && facts.name === name),
     close: () => informer.close(),
   }
 }

@@ -76,8 +76,7 @@ export function createNetwork(commands: Commands, paths: SandboxPaths, plan: Add
   const hostBatch = (lines: readonly string[]): Promise<string> =>
     commands.run({file: 'ip', args: ['-batch', '-'], input: `${lines.join('\n')}\n`})
 
-  const podPath = (pod: PodPlace): string =>
-    namespacePath(paths, podSuffix(pod.namespace, pod.name, pod.uid))
+  const podPath = (pod: PodPlace): string => namespacePath(paths, podSuffix(pod.namespace, pod.name, pod.uid))
 
   return {
     podNamespace: podPath,

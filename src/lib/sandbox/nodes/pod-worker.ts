@@ -9,9 +9,9 @@ import {podRecordFile, writeJson} from '../state.ts'
 import type {Addresses} from './addresses.ts'
 import {removeCgroup} from './cgroups.ts'
 import {ContainerRunner} from './container.ts'
+import type {NodeContext} from './node-context.ts'
 import {containerSettings, type PodFacts, podRecord} from './pod-facts.ts'
 import {podStatus} from './pod-status.ts'
-import type {NodeContext} from './node-context.ts'
 
 const RETRY_MS = 500
 const DEFAULT_GRACE_SECONDS = 30

@@ -97,9 +97,7 @@ export async function startServiceProxy(options: ProxyOptions): Promise<ServiceP
   async function forEachFamily(
     run: (node: ProxyNode, family: Family, index: number) => Promise<void>,
   ): Promise<void> {
-    await Promise.all(
-      nodes.flatMap((node) => plan.families.map((family, index) => run(node, family, index))),
-    )
+    await Promise.all(nodes.flatMap((node) => plan.families.map((family, index) => run(node, family, index))))
   }
 
   return {

@@ -124,8 +124,7 @@ function dnatRules(address: string, port: number, protocol: string, targets: rea
   const match = `-A ${SERVICES} -d ${address} -p ${protocol} -m ${protocol} --dport ${port}`
   return targets.map((target, index) => {
     const left = targets.length - index
-    const share =
-      left === 1 ? '' : ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}`
+    const share = left === 1 ? '' : ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}`
     const host = target.address.includes(':') ? `[${target.address}]` : target.address
     return `${match}${share} -j DNAT --to-destination ${host}:${target.port}`
   })

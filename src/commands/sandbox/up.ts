@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import {readFileSync} from 'node:fs'
+import {Flags} from '@oclif/core'
+import {outputFlags} from '../../lib/cli/flags.ts'
+import {SandboxCommand} from '../../lib/cli/sandbox-command.ts'
+import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
+import {messageOf, UsageError} from '../../lib/errors.ts'
+import {createObjects, lookAtSandbox, requireRoot, startSandbox} from '../../lib/sandbox/client.ts'
+import {parseManifests} from '../../lib/sandbox/manifests.ts'
+import {checkName} from '../../lib/sandbox/state.ts'
+
+export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
+  static override summary = 'Start a cluster on this machine: nodes and pods in network namespaces, real eBPF'
+  static override description =
+    'Needs root on Linux. Without -f and --empty there is a namespace shop with a client, a server and a service. A sandbox that is up already is left as it is (exit status 0).'
+  static override examples = [
+    '<%= config.bin %> sandbox up',
+    '<%= config.bin %> sandbox up --nodes 3 --ip-family dual',
+    '<%= config.bin %> sandbox up -f app.yaml',
+  ]
+  static override flags = {
+    ...sandboxFlags,
+    nodes: Flags.integer({description: 'number of nodes', default: 2, min: 1, max: 60}),
+    'ip-family': Flags.option({options: ['ipv4', 'ipv6', 'dual'] as const})({
+      description: 'address families of pods, services and nodes',
+      default: 'dual',
+    }),
+    filename: Flags.string({
+      char: 'f',
+      description: 'manifests to create instead of the shop (repeatable)',
+      helpValue: 'FILE',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    empty: Flags.boolean({description: 'no namespace shop'}),
+    'without-daemon': Flags.string({
+      description: 'node that gets no kmesh-daemon, such as node-2 (repeatable)',
+      helpValue: 'NODE',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    ...outputFlags(['table', 'json', 'yaml'] as const),
+  }
+
+  protected async execute(): Promise<void> {
+    const {
+      nodes,
+      empty,
+      filename = [],
+      'ip-family': ipFamily,
+      'without-daemon': withoutDaemon = [],
+    } = this.flags
+    const name = checkName(this.flags.name)
+    const objects = filename.flatMap((file) => parseManifests(readManifest(file), file))
+    for (const node of withoutDaemon) {
+      const number = /^node-([1-9]\d*)$/.exec(node)?.[1]
+      if (number === undefined || Number(number) > nodes) {
+        throw new UsageError(`--without-daemon: there will be no ${node}, only node-1 to node-${nodes}`)
+      }
+    }
+    requireRoot()
+    const withShop = !empty && filename.length === 0
+    const started = await startSandbox(
+      {name, nodes, ipFamily, withShop, withoutDaemon},
+      {say: (message) => this.say(message), signal: this.signal},
+    )
+    if (!started) this.say(`sandbox ${name} is up already; nothing was changed`)
+    else if (objects.length > 0) await createObjects(name, objects, this.logger)
+    const status = await lookAtSandbox(name, this.logger)
+    await this.show(name, status)
+    this.say(`export KUBECONFIG=${status?.kubeconfig}`)
+  }
+}
+
+function readManifest(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`-f: cannot read ${file}: ${messageOf(error)}`, {
+      parameter: 'filename',
+      cause: error,
+    })
+  }
+}
