@@ -4,14 +4,25 @@
  * command loads what it uses. Then writes oclif.manifest.json and the root help,
  * which the entry prints without loading oclif. All of it is made aside and put
  * in place at the end, so that a command that runs meanwhile finds whole files.
+ *
+ * build.ts [--out FOLDER] [--commands GLOB] [PROGRAM...]: other place than this
+ * repository (below its node_modules, so that packages are found), fewer commands
+ * and programs.
  */
 import {execFileSync} from 'node:child_process'
 import {copyFileSync, existsSync, globSync, mkdirSync, renameSync, rmSync, writeFileSync} from 'node:fs'
 import {join, relative} from 'node:path'
+import {parseArgs} from 'node:util'
 import {Plugin} from '@oclif/core'
 import {build} from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
+const {values, positionals: wanted} = parseArgs({
+  options: {out: {type: 'string'}, commands: {type: 'string', default: 'src/commands/**/*.ts'}},
+  allowPositionals: true,
+})
+const out = values.out ?? root
+
 /** Below node_modules: packages that are not bundled are found from there, and it is never committed. */
 const stage = join(root, 'node_modules', '.cache', `kmeshctl-build-${process.pid}`)
 
@@ -28,10 +39,11 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 function entryPoints(): Record<string, string> {
   const entries: Record<string, string> = {}
   for (const [name, file] of Object.entries(PROGRAMS)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue
     if (existsSync(join(root, file))) entries[name] = file
     else process.stderr.write(`build: ${file} is not there, no ${name}\n`)
   }
-  for (const file of globSync('src/commands/**/*.ts', {cwd: root})) {
+  for (const file of globSync(values.commands, {cwd: root})) {
     entries[relative('src', file).replace(/\.ts$/, '')] = file
   }
   return entries
@@ -76,10 +88,11 @@ function writeRootHelp(): void {
 
 /** Two renames: nobody sees a dist/ that is half there. */
 function putInPlace(): void {
-  const old = join(stage, 'old')
-  if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), old)
-  renameSync(join(stage, 'dist'), join(root, 'dist'))
-  renameSync(join(stage, 'oclif.manifest.json'), join(root, 'oclif.manifest.json'))
+  mkdirSync(out, {recursive: true})
+  if (existsSync(join(out, 'dist'))) renameSync(join(out, 'dist'), join(stage, 'old'))
+  renameSync(join(stage, 'dist'), join(out, 'dist'))
+  renameSync(join(stage, 'oclif.manifest.json'), join(out, 'oclif.manifest.json'))
+  if (out !== root) copyFileSync(join(root, 'package.json'), join(out, 'package.json'))
 }
 
 try {

@@ -44,6 +44,8 @@ class HttpAdmin implements Admin {
   private readonly onClose: () => void
   private client: Client | undefined
   private connected = false
+  /** Ends a connect that is still under way when this is closed. */
+  private readonly closing = new AbortController()
 
   constructor(target: DaemonTarget, options: DialerOptions, onClose: () => void) {
     this.target = target
@@ -109,6 +111,7 @@ class HttpAdmin implements Admin {
 
   async close(): Promise<void> {
     this.onClose()
+    this.closing.abort(new Error('closed'))
     await this.client?.destroy()
     this.client = undefined
   }
@@ -174,7 +177,10 @@ class HttpAdmin implements Admin {
   private async forward(pod: {namespace: string; name: string}, connectTimeoutMs: number): Promise<Duplex> {
     const {kube, adminPort} = this.options
     if (kube === undefined) throw new KmeshError('a daemon in a pod needs a cluster', {code: 'NoCluster'})
-    return kube.portForward(pod.namespace, pod.name, adminPort, {connectTimeoutMs})
+    return kube.portForward(pod.namespace, pod.name, adminPort, {
+      connectTimeoutMs,
+      signal: this.closing.signal,
+    })
   }
 
   private failure(error: unknown, watch: Stopwatch): unknown {

@@ -124,6 +124,15 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     }
   }
 
+  /** For commands that change daemons: nothing is chosen by leaving flags out. @throws UsageError */
+  protected requireTargets(): void {
+    const flags = this.known
+    if (flags['daemon-url'] || flags.node?.length || flags['node-selector'] || flags['all-nodes']) return
+    throw new UsageError('which daemons? Nothing is changed on all of them unless you say so', {
+      hints: ['use --node, --node-selector, --all-nodes or --daemon-url'],
+    })
+  }
+
   /** The result, in the format asked for; errors and warnings on stderr; the exit status. */
   protected async present<T>(
     report: Report<T>,

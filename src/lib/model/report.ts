@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What a command found, in the one shape that every output format is made of. */
-import {EXIT, KmeshError, messageOf, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
+import {
+  DaemonError,
+  EXIT,
+  KmeshError,
+  messageOf,
+  type Phase,
+  TimeoutError,
+  UnreachableError,
+} from '../errors.ts'
 
 export const DOCUMENT_API_VERSION = 'cli.kmesh.net/v1alpha1'
 
@@ -96,7 +104,7 @@ export function reportErrorOf(thrown: unknown, context: ErrorContext = {}): Repo
 function phaseOf(thrown: unknown): ReportPhase | null {
   if (thrown instanceof UnreachableError) return thrown.phase
   if (thrown instanceof TimeoutError) return thrown.phase ?? 'wait'
-  return null
+  return thrown instanceof DaemonError ? 'request' : null
 }
 
 /** When several apply, the first one is the exit status (docs/exit-codes.md). */

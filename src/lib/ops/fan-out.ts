@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The same question to many daemons, a bounded number at a time; every daemon is accounted for. */
-import {KmeshError} from '../errors.ts'
+import {EXIT, KmeshError} from '../errors.ts'
 import type {DaemonTarget} from '../model/api.ts'
 import {type ReportError, type ReportSummary, reportErrorOf} from '../model/report.ts'
 import type {Admin} from '../ports.ts'
@@ -16,7 +16,7 @@ export interface FanOutResult<T> {
 
 /**
  * Asks each daemon; one that fails costs its own limit and becomes an entry of `errors`. Nodes without a daemon
- * that were asked for by name count as skipped, with an error entry only when nothing else was asked for.
+ * that were asked for by name count as skipped.
  *
  * @param ask - gets an open Admin, which is closed afterwards. What it throws is that daemon's error.
  * @throws the signal's reason when it is aborted; nothing else.
@@ -50,7 +50,7 @@ export async function fanOut<T>(
   )
   return {
     answers,
-    errors: [...errors, ...missing.map(({node}) => missingError(node))],
+    errors: [...errors, ...missing.map(({node}) => missingError(node, found.length === 0))],
     summary: {
       requested: found.length + missing.length,
       ok: answers.length,
@@ -69,9 +69,10 @@ export function targetError(error: unknown, target: DaemonTarget, elapsedMs: num
   })
 }
 
-/** A node without a daemon is skipped: it is said, and changes no exit status. */
-export function missingError(node: string): ReportError {
-  const error = new KmeshError('no daemon runs on this node', {code: 'NoDaemonOnNode', exitCode: 0})
+/** A node without a daemon is skipped: it is said, and changes no exit status, unless there was nothing else. */
+export function missingError(node: string, isAlone: boolean): ReportError {
+  const exitCode = isAlone ? EXIT.failure : EXIT.ok
+  const error = new KmeshError('no daemon runs on this node', {code: 'NoDaemonOnNode', exitCode})
   return reportErrorOf(error, {node, phase: 'find', attempts: 0})
 }
 
