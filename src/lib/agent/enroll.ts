@@ -135,12 +135,13 @@ export class Enroller {
     })
   }
 
-  /** Pod `namespace/name` by cookie, for dumps. */
-  podOfCookie(cookie: string): string | undefined {
-    for (const {cookie: known, pod} of this.#records.values()) {
-      if (known === cookie) return `${pod.metadata.namespace}/${pod.metadata.name}`
+  /** Cookie -> `namespace/name`, for dumps. */
+  podsByCookie(): ReadonlyMap<string, string> {
+    const pods = new Map<string, string>()
+    for (const {cookie, pod} of this.#records.values()) {
+      if (cookie !== null) pods.set(cookie, `${pod.metadata.namespace}/${pod.metadata.name}`)
     }
-    return undefined
+    return pods
   }
 
   #newRecord(pod: Pod, uid: string): PodRecord {

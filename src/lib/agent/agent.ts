@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The running agent, put together from its parts; main.ts gives it the outside. */
+import type {Server} from 'node:http'
+import {KmeshError, messageOf} from '../errors.ts'
+import type {ReadyReply, VersionReply} from '../model/api.ts'
+import type {Bpf, Clock, Informers, Kube, Netns, PinTree, Proc, StateFiles} from '../ports.ts'
+import {Annotator} from './annotate.ts'
+import {followBpfLog} from './bpf-log.ts'
+import {Enroller} from './enroll.ts'
+import {IdStore} from './ids.ts'
+import {Levels} from './levels.ts'
+import {type DataPlane, loadDataPlane} from './loader.ts'
+import type {Loggers} from './loggers.ts'
+import {MapWriter} from './map-writer.ts'
+import type {AgentOptions} from './options.ts'
+import {Reconciler} from './reconcile.ts'
+import {createRoutes} from './routes.ts'
+import {createAdminServer} from './server.ts'
+import {Watches} from './watches.ts'
+
+export interface AgentParts {
+  readonly bpf: Bpf
+  readonly pins: PinTree
+  readonly netns: Netns
+  readonly proc: Proc
+  readonly files: StateFiles
+  readonly kube: Kube
+  readonly informers: Informers
+  readonly clock: Clock
+  readonly loggers: Loggers
+}
+
+export interface RunningAgent {
+  /** Port of the admin API; differs from the option where that was 0. */
+  readonly adminPort: number
+  /** Ends watching and serving; pins, links and enrolled pods stay. */
+  stop(): Promise<void>
+}
+
+/**
+ * Loads, adopts, serves and follows the cluster. Returns when the admin API answers.
+ * @throws KmeshError `ForeignPins`, `AdminAddressInUse`; LayoutError, KernelError
+ */
+export async function startAgent(
+  parts: AgentParts,
+  options: AgentOptions,
+  objectFile: string,
+  version: VersionReply,
+): Promise<RunningAgent> {
+  const {loggers, clock, files} = parts
+  const loader = {bpf: parts.bpf, pins: parts.pins, log: loggers.log('loader')}
+  const plane = loadDataPlane(loader, {...options, objectFile, version: version.gitVersion})
+  const ids = new IdStore(files, clock, loggers.log('reconcile'))
+  const levels = new Levels({
+    loggers,
+    globals: plane.globals,
+    files,
+    clock,
+    log: loggers.log('admin'),
+    persist: options.persistSettings,
+  })
+  const stopBpfLog = followBpfLog(plane.logEvents, clock, loggers.log('agent'), (line) =>
+    loggers.bpfLine(line),
+  )
+  const reconciler = new Reconciler({
+    writer: await MapWriter.open(plane.routing),
+    ids: ids.table,
+    clock,
+    log: loggers.log('reconcile'),
+    clusterDomain: options.clusterDomain,
+  })
+  const enroller = createEnroller(parts, options, plane, reconciler)
+  const watches = createWatches(parts, options, reconciler, enroller)
+  const routes = createRoutes({
+    version,
+    levels,
+    cluster: reconciler.cluster,
+    clusterDomain: options.clusterDomain,
+    routing: plane.routing,
+    maps: plane.maps,
+    names: {ofId: (id) => ids.table.nameOf(id), ofCookies: () => enroller.podsByCookie()},
+    ready: () => readiness(reconciler, enroller, watches),
+    enrollment: () => enroller.report(),
+  })
+  const server = createAdminServer(routes, loggers.log('admin'))
+  const adminPort = await listen(server, options)
+  watches.start()
+  loggers
+    .log('agent')
+    .info('agent runs', {node: options.nodeName, admin: `${options.adminHost}:${adminPort}`})
+  return {
+    adminPort,
+    stop: async () => {
+      watches.close()
+      reconciler.stop()
+      enroller.stop()
+      stopBpfLog()
+      server.close()
+      server.closeAllConnections()
+      await ids.close()
+      loggers.log('agent').info('agent stopped; programs, maps and enrolled pods stay as they are')
+    },
+  }
+}
+
+function createEnroller(
+  parts: AgentParts,
+  options: AgentOptions,
+  plane: DataPlane,
+  {cluster}: Reconciler,
+): Enroller {
+  const log = parts.loggers.log('enroll')
+  return new Enroller({
+    ...parts,
+    log,
+    manage: plane.manage,
+    annotator: new Annotator(parts.kube, parts.clock, log),
+    existingPods: options.existingPods,
+    adopted: plane.adopted,
+    namespaceLabels: (name) => cluster.namespaces.get(name)?.metadata.labels,
+  })
+}
+
+function createWatches(
+  parts: AgentParts,
+  options: AgentOptions,
+  reconciler: Reconciler,
+  enroller: Enroller,
+): Watches {
+  const log = parts.loggers.log('watch')
+  return new Watches({
+    informers: parts.informers,
+    cluster: reconciler.cluster,
+    enroller,
+    nodeName: options.nodeName,
+    pods: options.pods,
+    onSynced: () => {
+      log.info('every list is complete')
+      reconciler.start()
+      enroller.start()
+    },
+  })
+}
+
+function readiness(reconciler: Reconciler, enroller: Enroller, watches: Watches): ReadyReply {
+  const failures = [...reconciler.problems(), ...enroller.problems()]
+  const synced = reconciler.synced ? [] : ['the maps do not yet hold the cluster']
+  const watching = watches.problems()
+  const bpfOk = failures.length === 0 && synced.length === 0
+  const checks = [
+    {name: 'bpf', ok: bpfOk, message: summary([...synced, ...failures, ...reconciler.warnings()])},
+    {name: 'kubernetes', ok: watching.length === 0, message: summary(watching)},
+  ] as const
+  return {ready: checks.every((check) => check.ok), checks}
+}
+
+const SHOWN_PROBLEMS = 5
+
+function summary(problems: readonly string[]): string {
+  const more = problems.length - SHOWN_PROBLEMS
+  return `${problems.slice(0, SHOWN_PROBLEMS).join('; ')}${more > 0 ? `; and ${more} more` : ''}`
+}
+
+function listen(server: Server, {adminHost, adminPort}: AgentOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(
+        new KmeshError(`cannot serve the admin API on ${adminHost}:${adminPort}: ${messageOf(error)}`, {
+          code: 'AdminAddress',
+          hints: ['choose another one with --admin-address'],
+          cause: error,
+        }),
+      ),
+    )
+    server.listen(adminPort, adminHost, () => {
+      const address = server.address()
+      resolve(typeof address === 'object' && address !== null ? address.port : adminPort)
+    })
+  })
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/** kmesh-daemon: options and signals in, adapters to the agent, exit status out. */
+import {existsSync} from 'node:fs'
+import {join} from 'node:path'
+import packageJson from '../../../package.json' with {type: 'json'}
+import {createBpf} from '../adapters/bpf.ts'
+import {createClock} from '../adapters/clock.ts'
+import {createKube} from '../adapters/kube.ts'
+import {loadConnection} from '../adapters/kubeconfig.ts'
+import {createLogWriter} from '../adapters/log-writer.ts'
+import {createNetns} from '../adapters/netns.ts'
+import {createPinTree} from '../adapters/pin-tree.ts'
+import {createProc} from '../adapters/proc.ts'
+import {createStateFiles} from '../adapters/state-files.ts'
+import {createInformers} from '../adapters/watch.ts'
+import {EXIT, KmeshError, messageOf} from '../errors.ts'
+import type {VersionReply} from '../model/api.ts'
+import type {Kube} from '../ports.ts'
+import {type RunningAgent, startAgent} from './agent.ts'
+import {Loggers} from './loggers.ts'
+import {type AgentOptions, helpText, parseOptions} from './options.ts'
+import {uninstall} from './uninstall.ts'
+
+const STDOUT = 1
+const FLUSH_MS = 1000
+const REQUEST_TIMEOUT_MS = 30_000
+const IN_CLUSTER_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token'
+
+const clock = createClock()
+const writer = createLogWriter(STDOUT)
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2), process.env)
+  if (options.command === 'help') return print(helpText())
+  if (options.command === 'version') return print(`kmesh-daemon ${versionReply(options).gitVersion}\n`)
+  const loggers = new Loggers(options.logLevel, clock, writer.write)
+  using _lock = createPinTree().lock(options.bpfFsPath)
+  return options.command === 'uninstall' ? takeOut(options, loggers) : run(options, loggers)
+}
+
+async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
+  const signal = nextSignal()
+  const kube = await connect(options, loggers)
+  const agent = await startAgent(
+    {
+      bpf: createBpf(),
+      pins: createPinTree(),
+      netns: createNetns(),
+      proc: createProc(options.procPath),
+      files: createStateFiles(options.stateDir),
+      kube,
+      informers: createInformers({kube, clock, log: loggers.log('watch')}),
+      clock,
+      loggers,
+    },
+    options,
+    options.bpfObject ?? builtInObject(),
+    versionReply(options),
+  )
+  await stopAt(signal, agent, kube, loggers)
+  return EXIT.ok
+}
+
+async function stopAt(
+  signal: Promise<string>,
+  agent: RunningAgent,
+  kube: Kube,
+  loggers: Loggers,
+): Promise<void> {
+  loggers.log('agent').info(`${await signal}: stopping`)
+  await agent.stop()
+  await kube.close()
+}
+
+/** The first one stops in order, the second one at once. */
+function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+      let count = 0
+      process.on(name, () => {
+        count += 1
+        if (count > 1) process.exit(name === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
+        resolve(name)
+      })
+    }
+  })
+}
+
+async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number> {
+  const hasCluster = options.kubeconfig !== undefined || existsSync(IN_CLUSTER_TOKEN)
+  const kube = hasCluster && options.nodeName !== '' ? await connect(options, loggers) : undefined
+  const parts = {
+    pins: createPinTree(),
+    files: createStateFiles(options.stateDir),
+    kube,
+    log: loggers.log('agent'),
+  }
+  const isClean = await uninstall(parts, options.bpfFsPath, options.nodeName)
+  await kube?.close()
+  return isClean ? EXIT.ok : EXIT.failure
+}
+
+async function connect(options: AgentOptions, loggers: Loggers): Promise<Kube> {
+  const connection = await loadConnection({kubeconfig: options.kubeconfig})
+  return createKube(connection, {
+    clock,
+    log: loggers.log('watch'),
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    fieldManager: 'kmesh-daemon',
+  })
+}
+
+/** Beside the sources and beside dist/ alike: bpf/ of the package. */
+function builtInObject(): string {
+  const candidates = ['../bpf/kmesh.bpf.o', '../../../bpf/kmesh.bpf.o'].map((path) =>
+    join(import.meta.dirname, path),
+  )
+  const found = candidates.find((path) => existsSync(path))
+  if (found === undefined)
+    throw new KmeshError('the eBPF programs are missing', {hints: ['name them with --bpf-object']})
+  return found
+}
+
+function versionReply(options: AgentOptions): VersionReply {
+  return {
+    gitVersion: `v${packageJson.version}`,
+    gitCommit: 'unknown',
+    gitTreeState: 'unknown',
+    buildDate: 'unknown',
+    goVersion: `none (node ${process.version})`,
+    compiler: 'v8',
+    platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+    mode: options.mode,
+    capabilities: ['mapKeys', 'ttl', 'enrollment'],
+    sidecarPolicy: 'exclude',
+    existingPods: options.existingPods,
+  }
+}
+
+function print(text: string): number {
+  writer.write(text)
+  return EXIT.ok
+}
+
+function report(error: unknown): number {
+  process.stderr.write(`error: ${messageOf(error)}\n`)
+  if (!(error instanceof KmeshError)) {
+    process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
+    return EXIT.failure
+  }
+  for (const hint of error.hints) process.stderr.write(`hint: ${hint}\n`)
+  return error.exitCode
+}
+
+const status = await main().catch(report)
+await writer.flush(FLUSH_MS)
+process.exit(status)
