@@ -11,6 +11,9 @@ export default class EnrollPod extends EnrollNamespace {
     '<%= config.bin %> enroll pod -l app=web -n shop --dry-run=client',
   ]
   static override flags = {...namespaceFlag, ...EnrollNamespace.flags}
+  // The parser looks at own properties only.
+  static override args = EnrollNamespace.args
+  static override strict = false
 
   protected override readonly kind = 'pod'
 }

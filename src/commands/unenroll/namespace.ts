@@ -9,6 +9,9 @@ export default class UnenrollNamespace extends EnrollNamespace {
     '<%= config.bin %> unenroll namespace shop',
     '<%= config.bin %> unenroll namespace --all --dry-run=client',
   ]
+  // The parser looks at own properties only.
+  static override args = EnrollNamespace.args
+  static override strict = false
 
   protected override readonly action = 'unenroll'
 }

@@ -6,6 +6,9 @@ export default class UnenrollPod extends EnrollPod {
   static override description =
     'Removes the label; where the namespace would have the pod again, writes the value "none" and says so.'
   static override examples = ['<%= config.bin %> unenroll pod web-1 -n shop']
+  // The parser looks at own properties only.
+  static override args = EnrollPod.args
+  static override strict = false
 
   protected override readonly action = 'unenroll'
 }
