@@ -84,8 +84,13 @@ export class KernelFixture implements Disposable {
   joinCgroup(path = this.cgroup): void {
     const line = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)
     const before = join(cgroupMount(), line?.[1] ?? '/', 'cgroup.procs')
-    writeFileSync(join(path, 'cgroup.procs'), String(process.pid))
+    this.moveTo(path)
     this.#undo.push(() => writeFileSync(before, String(process.pid)))
+  }
+
+  /** Another cgroup for sockets that are made from now on; after `joinCgroup`, which comes back at the end. */
+  moveTo(path: string): void {
+    writeFileSync(join(path, 'cgroup.procs'), String(process.pid))
   }
 
   pin(name: string): string {
