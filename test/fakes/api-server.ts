@@ -181,7 +181,7 @@ function forward(webSocket: WebSocket, daemon: FakeNode['daemon']): void {
     webSocket.send(Buffer.concat([Buffer.from([1]), Buffer.from(`error forwarding port: ${error.message}`)]))
   })
   socket.on('close', () => webSocket.close(1000))
-  webSocket.on('message', (frame: Buffer) => socket.write(frame.subarray(1)))
+  webSocket.on('message', (frame: Buffer) => socket.write(Uint8Array.from(frame.subarray(1))))
   webSocket.on('close', () => socket.destroy())
   webSocket.on('error', () => socket.destroy())
 }

@@ -19,6 +19,7 @@ import {
 import {clean} from '../render/text.ts'
 import {asKmeshError, errorLines, targetErrorLine, warningLine} from './error-text.ts'
 import {globalFlags} from './flags.ts'
+import {OutputBatch} from './output-batch.ts'
 import {machineFormatOf} from './output-choice.ts'
 import {PipeClosedError, type Terminal} from './terminal.ts'
 import {
@@ -69,6 +70,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
   private readonly signals: Signals = openSignals()
   private openedKube: Promise<OpenKube> | undefined
   private openedDialer: Promise<AdminDialer> | undefined
+  private batch: OutputBatch | undefined
   private readonly closers: (() => Promise<void>)[] = []
 
   /** The job. Present once, or stream; throw what ends the whole command. */
@@ -163,9 +165,13 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     setExitCode(exitCodeOf(report, options))
   }
 
-  /** One object of a stream (`-o jsonl`); waits for a slow reader. */
-  protected async emit(type: StreamType, object: unknown): Promise<void> {
-    await this.terminal.out(jsonLine(type, object))
+  /**
+   * One object of a stream (`-o jsonl`). Small ones are written together, at the latest after a blink; waits
+   * for a slow reader. @throws PipeClosedError
+   */
+  protected emit(type: StreamType, object: unknown): Promise<void> | undefined {
+    this.batch ??= new OutputBatch(this.terminal, this.clock)
+    return this.batch.add(jsonLine(type, object))
   }
 
   /** A message for people, on stderr; not with -q. */
@@ -208,6 +214,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
 
   async run(): Promise<void> {
     await Promise.race([this.execute(), this.signals.expired])
+    await this.batch?.flush()
   }
 
   override async catch(thrown: Error): Promise<void> {
@@ -216,6 +223,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     setExitCode(error.exitCode)
     if (error instanceof PipeClosedError) return
     const debug = (this.flags as {debug?: boolean} | undefined)?.debug === true
+    await this.batch?.flush().catch(() => undefined)
     this.terminal.err(errorLines(error, {color: this.terminal.colorErr, debug}))
     await this.writeErrorDocument(error).catch(() => undefined)
   }
@@ -266,7 +274,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     if (format === undefined) return
     const entry = reportErrorOf(error)
     const nowMs = this.clock === undefined ? (await openClock()).nowMs() : this.clock.nowMs()
-    if (format === 'jsonl') return this.emit('ERROR', entry)
+    if (format === 'jsonl') return this.terminal.out(jsonLine('ERROR', entry))
     const document = errorDocument(entry, nowMs)
     await this.terminal.out(format === 'json' ? jsonText(document) : await yamlText(document))
   }

@@ -62,13 +62,10 @@ export function jsonText(document: Document<unknown>): string {
   return `${escapeJsonText(JSON.stringify(document, null, 2))}\n`
 }
 
-/** The same document; control characters that YAML would carry as they are become U+FFFD. */
+/** The same document as YAML. */
 export async function yamlText(document: Document<unknown>): Promise<string> {
-  const {stringify} = await import('yaml')
-  return stringify(document, {aliasDuplicateObjects: false, lineWidth: 0}).replace(
-    /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    '\ufffd',
-  )
+  const {toYaml} = await import('./yaml.ts')
+  return toYaml(document)
 }
 
 /** One object of a stream, `{type, object}`, with its line break. */

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Dumps BPF maps of many daemons. */
+import {KmeshError} from '../errors.ts'
+import {compareItems, type MapFilter, type MapItem, matchesFilter} from '../model/map-item.ts'
+import {compareText, type Report, type ReportError, type ReportWarning} from '../model/report.ts'
+import type {Admin} from '../ports.ts'
+import type {DaemonAccess} from './access.ts'
+import {type FoundDaemon, findDaemons} from './daemons.ts'
+import {readDialect} from './dialect.ts'
+import {type MapSource, openMaps} from './dump-read.ts'
+import {fanOut, targetError} from './fan-out.ts'
+
+export interface DumpRequest {
+  /** Empty: every map that can be read. */
+  readonly maps: readonly string[]
+  readonly filter: MapFilter
+  /** With the bytes of keys and values. */
+  readonly raw: boolean
+}
+
+/** Takes one entry; the daemon is read no faster than this resolves. */
+export type MapSink = (item: MapItem) => Promise<void> | void
+
+export type DumpOutcome = Omit<Report<MapItem>, 'items'>
+
+/** Everything, sorted by node, map and key. Holds all entries that pass the filter. */
+export async function collectMaps(access: DaemonAccess, request: DumpRequest): Promise<Report<MapItem>> {
+  const items: MapItem[] = []
+  const {kind, summary, errors, warnings} = await streamMaps(access, request, (item) => {
+    items.push(item)
+  })
+  return {kind, summary, items: items.sort(compareItems), errors, warnings}
+}
+
+/** Hands entries over as they come, daemons interleaved; holds none. */
+export async function streamMaps(
+  access: DaemonAccess,
+  request: DumpRequest,
+  sink: MapSink,
+): Promise<DumpOutcome> {
+  const {answers, errors, summary} = await fanOut(access, await findDaemons(access), (admin, daemon) =>
+    dumpDaemon(access, admin, daemon, request, sink),
+  )
+  const values = answers.map(({value}) => value)
+  const failures = values.flatMap((value) => value.failures)
+  const failed = values.filter((value) => value.failures.length > 0).length
+  return {
+    kind: 'MapEntryList',
+    summary: {
+      ...summary,
+      ok: summary.ok - failed,
+      failed: summary.failed + failed,
+      entries: sum(values.map((value) => value.entries)),
+      filteredOut: sum(values.map((value) => value.filteredOut)),
+    },
+    errors: [...errors, ...failures].sort((a, b) => compareText(a.node, b.node)),
+    warnings: [...keyWarnings(values), ...skippedWarnings(values)],
+  }
+}
+
+interface DaemonDump {
+  readonly node: string
+  readonly hasKeys: boolean
+  readonly skipped: ReadonlyMap<string, string>
+  readonly failures: readonly ReportError[]
+  readonly entries: number
+  readonly filteredOut: number
+}
+
+async function dumpDaemon(
+  access: DaemonAccess,
+  admin: Admin,
+  daemon: FoundDaemon,
+  request: DumpRequest,
+  sink: MapSink,
+): Promise<DaemonDump> {
+  const dialect = await readDialect(admin, access.signal)
+  const source = await openMaps(admin, dialect, access.signal)
+  const failures: ReportError[] = []
+  const counts = {entries: 0, filteredOut: 0}
+  for (const map of request.maps.length > 0 ? request.maps : source.readable) {
+    const startMs = access.clock.monotonicMs()
+    try {
+      checkMap(source, map)
+      await dumpMap(daemon, source, map, request, sink, counts)
+    } catch (error) {
+      access.signal.throwIfAborted()
+      if (error instanceof SinkError) throw error.cause
+      failures.push(targetError(error, daemon.target, access.clock.monotonicMs() - startMs))
+    }
+  }
+  const skipped = request.maps.length > 0 ? new Map<string, string>() : source.unreadable
+  return {node: daemon.target.node, hasKeys: source.hasKeys, skipped, failures, ...counts}
+}
+
+async function dumpMap(
+  {target}: FoundDaemon,
+  source: MapSource,
+  map: string,
+  {filter, raw}: DumpRequest,
+  sink: MapSink,
+  counts: {entries: number; filteredOut: number},
+): Promise<void> {
+  for await (const {keyHex, valueHex, ...entry} of source.entries(map)) {
+    const hex = raw ? {keyHex: keyHex ?? null, valueHex: valueHex ?? null} : {}
+    const item: MapItem = {node: target.node, pod: target.pod?.name ?? null, ...entry, ...hex}
+    if (!matchesFilter(item, filter)) {
+      counts.filteredOut += 1
+      continue
+    }
+    counts.entries += 1
+    try {
+      const taken = sink(item)
+      if (taken !== undefined) await taken
+    } catch (error) {
+      throw new SinkError(error)
+    }
+  }
+}
+
+/** Our own output failed: that is not the daemon's fault, and ends the command. */
+class SinkError extends Error {
+  constructor(cause: unknown) {
+    super('output failed', {cause})
+  }
+}
+
+function checkMap({readable, unreadable}: MapSource, map: string): void {
+  if (readable.includes(map)) return
+  const type = unreadable.get(map)
+  if (type !== undefined) {
+    throw new KmeshError(`map ${map} (${type}) cannot be listed by user space`, {code: 'MapNotReadable'})
+  }
+  throw new KmeshError(`there is no map '${map}'`, {
+    code: 'UnknownMap',
+    parameter: 'MAP',
+    hints: [`maps are ${readable.join(', ')}`],
+  })
+}
+
+function keyWarnings(dumps: readonly DaemonDump[]): ReportWarning[] {
+  const nodes = dumps.filter(({hasKeys}) => !hasKeys).map(({node}) => node)
+  if (nodes.length === 0) return []
+  const where = nodes.length === 1 ? `the daemon of ${nodes[0]} tells` : `${nodes.length} daemons tell`
+  return [{code: 'KeysUnavailable', message: `${where} values without keys (Go daemons do); key is null`}]
+}
+
+/** One a map, however many daemons have it. */
+function skippedWarnings(dumps: readonly DaemonDump[]): ReportWarning[] {
+  const skipped = new Map(dumps.flatMap((dump) => [...dump.skipped]))
+  return [...skipped].map(([map, type]) => ({
+    code: 'MapSkipped',
+    message: `map ${map} (${type}) cannot be listed by user space and was left out`,
+  }))
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}
