@@ -91,7 +91,10 @@ async function killMarked(name: string, cleaner: Cleaner): Promise<void> {
 /** Pins go first: another mount namespace may hold a copy of the mount. */
 async function unmount(directory: string, commands: Commands): Promise<void> {
   while (isMounted(directory)) {
-    for (const entry of readdirSync(directory)) rmSync(join(directory, entry), {recursive: true, force: true})
+    // The kernel puts files of its own beside the nodes' directories; nobody can remove those.
+    for (const entry of readdirSync(directory, {withFileTypes: true})) {
+      if (entry.isDirectory()) rmSync(join(directory, entry.name), {recursive: true, force: true})
+    }
     await commands.run({file: 'umount', args: [directory]})
   }
 }

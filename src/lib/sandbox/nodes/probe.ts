@@ -78,7 +78,6 @@ function probeHttp(
       host,
       port,
       path: action.path ?? '/',
-      agent: false,
       headers: {'user-agent': 'kube-probe/sandbox', connection: 'close'},
       signal: AbortSignal.timeout(timeoutMs),
       rejectUnauthorized: false,
