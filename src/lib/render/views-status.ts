@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {StatusItem} from '../model/status.ts'
+import type {View} from './formats.ts'
+import {count} from './text.ts'
+
+export const statusView: View<StatusItem> = {
+  columns: [
+    {header: 'NODE', value: (item) => item.node},
+    {header: 'DAEMON', value: (item) => item.daemon},
+    {header: 'MODE', value: (item) => item.mode},
+    {header: 'VERSION', value: (item) => item.version},
+    {
+      header: 'READY',
+      value: (item) => (item.ready === null ? null : item.ready ? 'yes' : 'no'),
+      tone: (item) => (item.ready === null ? undefined : item.ready ? 'good' : 'bad'),
+    },
+    {header: 'ENROLLED', value: (item) => podsText(item)},
+    {header: 'LOG LEVELS', value: (item) => levelsText(item)},
+    {
+      header: 'PROBLEMS',
+      value: (item) => item.problems.map(problemText).join('; '),
+      tone: (item) => (item.problems.length > 0 ? 'warn' : undefined),
+    },
+  ],
+  name: (item) => `node/${item.node}`,
+  totals: ({items}) => {
+    const ready = items.filter((item) => item.ready === true).length
+    return `${count(items.length, 'node')}, ${ready} with a ready daemon`
+  },
+}
+
+function podsText({enrolledPods, totalPods}: StatusItem): string | null {
+  if (enrolledPods === null && totalPods === null) return null
+  return `${enrolledPods ?? '?'}/${totalPods ?? '?'}`
+}
+
+function levelsText({levels}: StatusItem): string | null {
+  if (levels.default === null && levels.bpf === null) return null
+  return `default=${levels.default ?? '?'} bpf=${levels.bpf ?? '?'}`
+}
+
+function problemText({code, message, phase}: StatusItem['problems'][number]): string {
+  return phase === null ? `${code}: ${message}` : `${code} (${phase}): ${message}`
+}
