@@ -135,6 +135,8 @@ export class LayoutError extends KmeshError {
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
   1: 'EPERM',
   2: 'ENOENT',
+  4: 'EINTR',
+  5: 'EIO',
   7: 'E2BIG',
   9: 'EBADF',
   11: 'EAGAIN',
@@ -148,7 +150,12 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   22: 'EINVAL',
   28: 'ENOSPC',
   38: 'ENOSYS',
+  39: 'ENOTEMPTY',
+  67: 'ENOLINK',
+  92: 'ENOPROTOOPT',
   95: 'EOPNOTSUPP',
+  98: 'EADDRINUSE',
+  99: 'EADDRNOTAVAIL',
   524: 'ENOTSUPP',
 }
 

@@ -134,6 +134,7 @@ describe('what only the kernel shows', {skip}, () => {
         (thrown) => {
           assert.ok(thrown instanceof KernelError)
           assert.match(thrown.message, /EACCES/)
+          assert.match(thrown.hints.join(' '), /verifier: invalid bpf_context access/)
           assert.match(String((thrown.cause as Error).message), /bad_program/)
           assert.match(String((thrown.cause as Error).message), /invalid bpf_context access/)
           return true

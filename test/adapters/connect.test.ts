@@ -9,7 +9,7 @@ import {createNetns} from '../../src/lib/adapters/netns.ts'
 import type {Bpf, Netns} from '../../src/lib/ports.ts'
 import {KernelFixture, skipReason} from './kernel-fixture.ts'
 import {MeshMaps} from './mesh-maps.ts'
-import {dial, ECONNREFUSED, ENETUNREACH} from './sockets.ts'
+import {dial, dialUdp, ECONNREFUSED, ENETUNREACH} from './sockets.ts'
 
 const skip = skipReason()
 
@@ -174,6 +174,16 @@ describe('connect hooks', {skip}, () => {
     for (let n = 0; n < 30; n++) assert.equal(dial(netns, pod, '10.96.0.17', 80), '127.1.0.1:8080')
     mesh.putEndpoint(107, 0, 1, 99)
     assert.equal(dial(netns, pod, '10.96.0.17', 80), -ENETUNREACH)
+  })
+
+  test('UDP is left alone', () => {
+    fixture.ip('pod', 'route', 'add', '10.96.0.10/32', 'dev', 'lo')
+    try {
+      assert.equal(dialUdp(netns, pod, '10.96.0.10', 80), '10.96.0.10:80')
+      assert.match(String(dial(netns, pod, '10.96.0.10', 80)), /^127\.1\.0\.[12]:8080$/)
+    } finally {
+      fixture.ip('pod', 'route', 'delete', '10.96.0.10/32', 'dev', 'lo')
+    }
   })
 
   test('a full log buffer changes no connect', () => {

@@ -6,6 +6,7 @@ import {addressBytes, addressText} from '../../src/lib/model/codec.ts'
 import type {Netns} from '../../src/lib/ports.ts'
 
 const libc = koffi.load('libc.so.6')
+const socketCall = libc.func('int socket(int family, int type, int protocol)')
 const connectCall = libc.func('int connect(int fd, const void* address, uint32_t length)')
 const getpeername = libc.func('int getpeername(int fd, void* address, void* length)')
 const setsockopt = libc.func(
@@ -15,6 +16,7 @@ const ioctl = libc.func('int ioctl(int fd, unsigned long request, void* value)')
 
 const AF_INET = 2
 const AF_INET6 = 10
+const SOCK_DGRAM = 2
 const SOL_SOCKET = 1
 const SO_SNDTIMEO = 21
 const FIONBIO = 0x5421
@@ -63,6 +65,17 @@ export function peerOf(fd: number): string {
 export function limitTime(fd: number, timeoutMs = 1000): void {
   const limit = BigInt64Array.of(BigInt(Math.floor(timeoutMs / 1000)), BigInt((timeoutMs % 1000) * 1000))
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, limit, 16)
+}
+
+/** What a UDP socket of the namespace is connected to after connect(2), or the negative errno. */
+export function dialUdp(netns: Netns, namespacePath: string, address: string, port: number): string | number {
+  const fd = netns.within(namespacePath, () => socketCall(AF_INET, SOCK_DGRAM, 0))
+  try {
+    const errno = connect(fd, socketAddress(address, port))
+    return errno === 0 ? peerOf(fd) : -errno
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** From now on connect(2) answers at once, with EINPROGRESS where it goes on. */

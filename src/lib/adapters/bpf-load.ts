@@ -161,7 +161,7 @@ function openCgroup(path: string): number {
   try {
     return openSync(path, 'r')
   } catch (thrown) {
-    throw kernelError('open', errnoOf(thrown), path, thrown)
+    throw kernelError('open', errnoOf(thrown), path, {cause: thrown})
   }
 }
 
@@ -170,7 +170,7 @@ function cgroupId(path: string): bigint {
   try {
     return statSync(path, {bigint: true}).ino
   } catch (thrown) {
-    throw kernelError('stat', errnoOf(thrown), path, thrown)
+    throw kernelError('stat', errnoOf(thrown), path, {cause: thrown})
   }
 }
 

@@ -133,7 +133,12 @@ export function checked(result: number, call: string, target: string): number {
 
 const EPERM = 1
 
-export function kernelError(call: string, errno: number, target: string, cause?: unknown): KernelError {
-  const hints = errno === EPERM ? ['run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN'] : []
-  return new KernelError(call, errno, target, {hints, cause})
+export function kernelError(
+  call: string,
+  errno: number,
+  target: string,
+  options: {readonly cause?: unknown; readonly hints?: readonly string[]} = {},
+): KernelError {
+  const privileges = errno === EPERM ? ['run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN'] : []
+  return new KernelError(call, errno, target, {...options, hints: [...privileges, ...(options.hints ?? [])]})
 }

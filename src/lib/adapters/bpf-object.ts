@@ -32,7 +32,7 @@ export class BpfObject implements Disposable {
     this.#file = file
     const opened = withMessages(native, () => native.objectOpen(file, null))
     if (opened.result === null) {
-      throw kernelError('bpf_object__open', koffi.errno(), file, asCause(opened.messages))
+      throw kernelError('bpf_object__open', koffi.errno(), file, {cause: asCause(opened.messages)})
     }
     this.#handle = opened.result
     this.maps = this.#listMaps()
@@ -66,7 +66,10 @@ export class BpfObject implements Disposable {
       if (result >= 0) return
       const verifier = textUntilNul(logBytes).trimEnd()
       const details = [...messages, ...(verifier === '' ? [] : [shortened(verifier)])]
-      throw kernelError('bpf_object__load', -result, this.#file, asCause(details))
+      throw kernelError('bpf_object__load', -result, this.#file, {
+        cause: asCause(details),
+        hints: reasons(verifier),
+      })
     } finally {
       koffi.free(log)
     }
@@ -120,6 +123,12 @@ function asCause(lines: readonly string[]): Error | undefined {
 function textUntilNul(bytes: Uint8Array): string {
   const end = bytes.indexOf(0)
   return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('utf8')
+}
+
+/** The verifier ends with statistics; its reason stands right before. */
+function reasons(verifier: string): string[] {
+  const lines = verifier.split('\n').filter((line) => line !== '' && !line.startsWith('processed '))
+  return lines.slice(-2).map((line) => `verifier: ${line}`)
 }
 
 function shortened(text: string): string {

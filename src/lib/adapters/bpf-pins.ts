@@ -47,7 +47,7 @@ export function removePin(path: string): void {
     unlinkSync(path)
   } catch (thrown) {
     const errno = errnoOf(thrown)
-    if (errno !== ENOENT) throw kernelError('unlink', errno, path, thrown)
+    if (errno !== ENOENT) throw kernelError('unlink', errno, path, {cause: thrown})
   }
 }
 
@@ -62,7 +62,7 @@ function makeFolder(folder: string, undo: Undo): void {
   try {
     first = mkdirSync(folder, {recursive: true, mode: 0o700})
   } catch (thrown) {
-    throw kernelError('mkdir', errnoOf(thrown), folder, thrown)
+    throw kernelError('mkdir', errnoOf(thrown), folder, {cause: thrown})
   }
   if (first === undefined) return
   undo.add(() => {

@@ -138,7 +138,7 @@ function openNamespace(path: string): number {
   try {
     return openSync(path, 'r')
   } catch (thrown) {
-    throw kernelError('open', errnoOf(thrown), path, thrown)
+    throw kernelError('open', errnoOf(thrown), path, {cause: thrown})
   }
 }
 
