@@ -66,7 +66,11 @@ function handshake(socket: WebSocket, request: PortForwardRequest): Promise<void
       socket.terminate()
       reject(error)
     }
-    const onOpen = (): void => settle()
+    // Frames that came with the handshake's answer would be told before anybody listens; the first read resumes.
+    const onOpen = (): void => {
+      socket.pause()
+      settle()
+    }
     const onAbort = (): void => settle(signal?.reason)
     const stop = clock.after(connectTimeoutMs, () =>
       settle(
