@@ -53,9 +53,14 @@ export class KernelFixture implements Disposable {
     this.name = `kmt${process.pid}-${serial}`
     this.bpffs = mkdtempSync(join(tmpdir(), `${this.name}-`))
     this.#undo.push(() => rmdirSync(this.bpffs))
-    run('mount', '-t', 'bpf', 'none', this.bpffs)
-    this.#undo.push(() => run('umount', this.bpffs))
-    this.cgroup = this.addCgroup('a')
+    try {
+      run('mount', '-t', 'bpf', 'none', this.bpffs)
+      this.#undo.push(() => run('umount', this.bpffs))
+      this.cgroup = this.addCgroup('a')
+    } catch (thrown) {
+      this[Symbol.dispose]()
+      throw thrown
+    }
   }
 
   addCgroup(suffix: string): string {
