@@ -32,12 +32,19 @@ export const enrollView: View<EnrollItem> = {
     {header: 'REASON', value: (item) => (item.kind === 'Namespace' ? 'Label' : item.reason)},
     {header: 'STATE', value: (item) => item.state, tone: (item) => TONES[item.state]},
     {header: 'NOTE', value: (item) => item.code},
+    {header: 'LABEL', value: (item) => labelOf(item), wide: true},
     {header: 'SOURCE', value: (item) => item.now?.source, wide: true},
     {header: 'RULE NOW', value: (item) => item.now?.rule, wide: true},
     {header: 'SEEN IN', value: (item) => item.reached, wide: true},
   ],
   name: (item) => `${item.kind.toLowerCase()}/${item.name}`,
   totals: (report) => totalsOf(report),
+}
+
+/** `none -> kmesh`; nothing where the object's own label is not touched. */
+function labelOf({label}: EnrollItem): string | null {
+  if (label === null || label.before === label.after) return null
+  return `${label.before ?? '<none>'} -> ${label.after ?? '<none>'}`
 }
 
 function totalsOf(report: Report<EnrollItem>): string | undefined {
