@@ -7,14 +7,12 @@ import {killCgroup, makeCgroup} from './cgroups.ts'
 import {type CommandLine, CreateContainerError, commandLineOf} from './command-line.ts'
 import type {NodeContext} from './node-context.ts'
 import {probeOnce} from './probe.ts'
+import {watchReadiness} from './readiness.ts'
 
 const FIRST_BACKOFF_MS = 1000
 const LAST_BACKOFF_MS = 10_000
 /** Who ran this long starts over with the first back-off. */
 const STEADY_MS = 10_000
-/** Until the first success probes come faster than the period, so that starting is not slowed by it. */
-const FIRST_PROBE_MS = 100
-
 export type ContainerState =
   | {readonly kind: 'waiting'; readonly reason: string; readonly message: string}
   | {readonly kind: 'running'; readonly startedAtMs: number; readonly pid: number}
@@ -153,23 +151,13 @@ export class ContainerRunner {
   async #probe(ended: AbortSignal): Promise<void> {
     const probe = this.settings.container.readinessProbe
     if (probe === undefined) return
-    const periodMs = (probe.periodSeconds ?? 10) * 1000
-    const sleep = (delayMs: number): Promise<void> => this.#node.clock.sleep(delayMs, ended).catch(() => {})
-    let gapMs = Math.min(FIRST_PROBE_MS, periodMs)
-    let failures = 0
-    let successes = 0
-    await sleep((probe.initialDelaySeconds ?? 0) * 1000)
-    while (!ended.aborted) {
-      const problem = await probeOnce(probe, this.#probeTarget())
-      if (ended.aborted) return
-      failures = problem === undefined ? 0 : failures + 1
-      successes = problem === undefined ? successes + 1 : 0
-      if (successes >= (probe.successThreshold ?? 1)) this.#setReady(true, '')
-      else if (problem !== undefined && failures >= (probe.failureThreshold ?? 3))
-        this.#setReady(false, problem)
-      gapMs = this.ready ? periodMs : Math.min(gapMs * 1.5, periodMs)
-      await sleep(gapMs)
-    }
+    await watchReadiness(
+      probe,
+      () => probeOnce(probe, this.#probeTarget()),
+      ({ready, message}) => this.#setReady(ready, message),
+      this.#node.clock,
+      ended,
+    )
   }
 
   #setReady(ready: boolean, message: string): void {

@@ -39,11 +39,13 @@ export function nodeDialer(
         socket.destroy()
         reject(error)
       }
-      stream.setTimeout(TIMEOUT_MS, () => fail(new Error(`node ${name}: no answer within ${TIMEOUT_MS} ms`)))
+      const expired = AbortSignal.timeout(TIMEOUT_MS)
+      const onExpired = (): void => fail(new Error(`node ${name}: no answer within ${TIMEOUT_MS} ms`))
+      expired.addEventListener('abort', onExpired)
       stream.once('error', fail)
       socket.once('error', fail)
       stream.once('secureConnect', () => {
-        stream.setTimeout(0)
+        expired.removeEventListener('abort', onExpired)
         stream.off('error', fail)
         // From here on its user listens.
         resolve(stream)

@@ -59,7 +59,8 @@ function probeTcp(
       socket.destroy()
       resolve(problem)
     }
-    socket.setTimeout(timeoutMs, () => finish(`port ${port}: no answer within ${timeoutMs} ms`))
+    const expired = AbortSignal.timeout(timeoutMs)
+    expired.addEventListener('abort', () => finish(`port ${port}: no answer within ${timeoutMs} ms`))
     socket.once('error', (error) => finish(`port ${port}: ${error.message}`))
     socket.once('connect', () => finish(undefined))
   })

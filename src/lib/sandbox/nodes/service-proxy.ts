@@ -44,19 +44,18 @@ export async function startServiceProxy(options: ProxyOptions): Promise<ServiceP
 
   const stopping = new AbortController()
   let isWanted = false
-  let loop: Promise<void> | undefined
+  let isWriting = false
   const written = new Map<string, string>()
   const changed = (): void => {
     isWanted = true
-    loop ??= write().finally(() => {
-      loop = undefined
-    })
+    if (!isWriting) void write()
   }
   const handler = {onChange: changed, onDelete: changed}
   const services = informers.start<Service>(RESOURCES.services, {handler})
   const slices = informers.start<EndpointSlice>(RESOURCES.endpointslices, {handler})
 
   async function write(): Promise<void> {
+    isWriting = true
     while (isWanted && !stopping.signal.aborted) {
       await clock.sleep(GATHER_MS)
       isWanted = false
@@ -69,6 +68,7 @@ export async function startServiceProxy(options: ProxyOptions): Promise<ServiceP
         await clock.sleep(RETRY_MS)
       }
     }
+    isWriting = false
   }
 
   async function writeNode(node: ProxyNode, family: Family, index: number): Promise<void> {

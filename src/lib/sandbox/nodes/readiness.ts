@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Repeats a readiness probe for as long as a container runs. */
+import type {Probe} from '../../model/kube.ts'
+import type {Clock} from '../../ports.ts'
+
+/** Until the first success probes come faster than the period, so that starting is not slowed by it. */
+const FIRST_GAP_MS = 100
+const GAP_GROWTH = 1.5
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Why not, else ''. */
+  readonly message: string
+}
+
+/**
+ * @param attempt one probe: undefined when it passed, else why not
+ * @param onResult told after each probe
+ */
+export async function watchReadiness(
+  probe: Probe,
+  attempt: () => Promise<string | undefined>,
+  onResult: (readiness: Readiness) => void,
+  clock: Clock,
+  ended: AbortSignal,
+): Promise<void> {
+  const periodMs = (probe.periodSeconds ?? 10) * 1000
+  const sleep = (delayMs: number): Promise<void> => clock.sleep(delayMs, ended).catch(() => {})
+  const judge = judgeOf(probe)
+  let gapMs = Math.min(FIRST_GAP_MS, periodMs)
+  await sleep((probe.initialDelaySeconds ?? 0) * 1000)
+  while (!ended.aborted) {
+    const problem = await attempt()
+    if (ended.aborted) return
+    const readiness = judge(problem)
+    onResult(readiness)
+    gapMs = readiness.ready ? periodMs : Math.min(gapMs * GAP_GROWTH, periodMs)
+    await sleep(gapMs)
+  }
+}
+
+/** Counts against `successThreshold` and `failureThreshold`. */
+export function judgeOf(probe: Probe): (problem: string | undefined) => Readiness {
+  let current: Readiness = {ready: false, message: 'not probed yet'}
+  let failures = 0
+  let successes = 0
+  return (problem) => {
+    if (problem === undefined) {
+      failures = 0
+      successes += 1
+      if (successes >= (probe.successThreshold ?? 1)) current = {ready: true, message: ''}
+      return current
+    }
+    successes = 0
+    failures += 1
+    if (!current.ready || failures >= (probe.failureThreshold ?? 3))
+      current = {ready: false, message: problem}
+    return current
+  }
+}
