@@ -127,3 +127,37 @@ test('logs come from the kubelet, of the only container or the one that is named
   assert.equal((await call(access, 'GET', `${PODS}/dead/log`)).status, 500)
   assert.equal((await call(access, 'GET', `${PODS}/none/log`)).status, 404)
 })
+
+test('closing the server ends a port-forward that is open', async () => {
+  const own = await startApi({
+    dialNode: async () => {
+      const socket = connect((kubelet.address() as AddressInfo).port, '127.0.0.1')
+      await once(socket, 'connect')
+      return socket
+    },
+  })
+  const {kube} = own
+  const containers = [{name: 'main', image: 'x'}]
+  await kube.create(
+    {group: '', version: 'v1', resource: 'namespaces'},
+    {apiVersion: 'v1', kind: 'Namespace', metadata: {name: 'shop'}},
+  )
+  const pod = {apiVersion: 'v1', kind: 'Pod', metadata: {name: 'here'}, spec: {nodeName: 'n1', containers}}
+  await kube.create({group: '', version: 'v1', resource: 'pods', namespace: 'shop'}, pod)
+  const socket = tlsConnect({
+    host: '127.0.0.1',
+    port: own.port,
+    ca: own.authority.certificatePem,
+    cert: own.admin.certificatePem,
+    key: own.admin.keyPem,
+  })
+  socket.on('error', () => {})
+  socket.write(
+    `GET ${PODS}/here/portforward?ports=80 HTTP/1.1\r\nHost: api\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  )
+  const [first] = await once(socket, 'data')
+  assert.match(String(first), /^HTTP\/1\.1 101 /)
+  const closed = once(socket, 'close')
+  await own.close()
+  await closed
+})

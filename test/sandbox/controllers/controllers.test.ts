@@ -131,7 +131,7 @@ test('a node that is cordoned or not selected gets no pod; without any the pod s
   )
 })
 
-test('endpoints of both families; a leaving pod is terminating before it is gone, within 100 ms', async () => {
+test('endpoints of both families; a leaving pod is terminating, soon, before it is gone', async () => {
   await createService()
   await createDeployment(2)
   await readyPods(2)

@@ -6,12 +6,25 @@ import {badRequest} from './status.ts'
 
 /** @throws StatusError 400 */
 export function parseJson(body: string): unknown {
+  let value: unknown
   try {
-    return JSON.parse(body)
+    value = JSON.parse(body)
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown)
     throw badRequest(`the body of the request is not JSON: ${why}`)
   }
+  if (!isShallow(value, DEPTH_MAX)) {
+    throw badRequest(`the body of the request is nested more than ${DEPTH_MAX} levels deep`)
+  }
+  return value
+}
+
+/** Far above what any object needs, far below what would exhaust the stack of a later step. */
+const DEPTH_MAX = 200
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1))
 }
 
 /**

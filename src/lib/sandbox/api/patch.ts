@@ -40,13 +40,26 @@ function applyJsonPatch(patch: unknown, document: object): unknown {
     )
   }
   try {
-    return jsonPatch.applyPatch(structuredClone(document), patch as unknown as jsonPatch.Operation[], true)
-      .newDocument
+    return operated(document, patch as unknown as jsonPatch.Operation[])
   } catch (thrown) {
     const why = thrown instanceof Error ? (thrown.message.split('\n')[0] ?? '') : String(thrown)
     const message = `the server rejected our request due to an error in our request: ${why}`
     throw new StatusError(422, 'Invalid', message, {})
   }
+}
+
+/** A few copies of copies would fill the memory. */
+const COPY_MAX_LENGTH = 3 << 20
+
+function operated(document: object, operations: readonly jsonPatch.Operation[]): unknown {
+  let result: unknown = structuredClone(document)
+  for (const operation of operations) {
+    result = jsonPatch.applyOperation(result, operation, true).newDocument
+    if (operation.op === 'copy' && JSON.stringify(result).length > COPY_MAX_LENGTH) {
+      throw new Error('the copies of the patch are too large')
+    }
+  }
+  return result
 }
 
 /** RFC 7396. */

@@ -19,7 +19,11 @@ const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.
  */
 export function parseLabelSelector(text: string): LabelTest {
   const tests = splitRequirements(text).map((part) => labelRequirement(part, text))
-  return (labels) => tests.every((test) => test(labels))
+  return (given) => {
+    // Keys come from clients: `constructor` must not find what every object inherits.
+    const labels = Object.assign(Object.create(null), given) as Readonly<Record<string, string>>
+    return tests.every((test) => test(labels))
+  }
 }
 
 /** Equality terms only, on the fields that the resource lists. @throws StatusError 400 */

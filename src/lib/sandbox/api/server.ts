@@ -59,6 +59,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   }
   const authorize = options.authorize ?? (() => undefined)
   const servers = new Set<Server>()
+  /** Node forgets sockets that were upgraded, but waits for them when it closes. */
+  const upgraded = new Set<Duplex>()
 
   const listener: RequestListener = (request, response) => {
     serve(context, authorize, options.gitVersion ?? GIT_VERSION, request, response).catch((thrown) => {
@@ -66,6 +68,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     })
   }
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    upgraded.add(socket)
+    socket.on('close', () => upgraded.delete(socket))
     socket.on('error', () => socket.destroy())
     upgrade(context, authorize, request, socket, head).catch((thrown) =>
       refuseUpgrade(log, request, socket, thrown),
@@ -86,6 +90,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         minVersion: 'TLSv1.2',
         // Watches are long; a request that only trickles in is cut.
         requestTimeout: 60_000,
+        // Longer than clients keep an idle connection: they close first, so no request meets a closing one.
+        keepAliveTimeout: 120_000,
       },
       listener,
     )
@@ -106,6 +112,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     )
     for (const server of servers) server.closeAllConnections()
+    for (const socket of upgraded) socket.destroy()
     servers.clear()
     await Promise.all(closing)
   }
