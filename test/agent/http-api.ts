@@ -10,7 +10,7 @@ interface Watcher {
   readonly response: ServerResponse
 }
 
-type Stored = KubeObject & {metadata: Record<string, unknown>}
+type Stored = KubeObject & {metadata: {resourceVersion?: string; annotations?: Record<string, string>}}
 
 export class HttpApi {
   readonly patches: {readonly path: string; readonly body: unknown}[] = []
@@ -27,7 +27,9 @@ export class HttpApi {
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{name: 'a', cluster: {server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true}}],
+      clusters: [
+        {name: 'a', cluster: {server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true}},
+      ],
       users: [{name: 'a', user: {token: 't'}}],
       contexts: [{name: 'a', context: {cluster: 'a', user: 'a'}}],
       'current-context': 'a',
@@ -44,7 +46,7 @@ export class HttpApi {
   put(resource: string, object: object): void {
     this.#version += 1
     const stored = structuredClone(object) as Stored
-    stored.metadata['resourceVersion'] = String(this.#version)
+    stored.metadata.resourceVersion = String(this.#version)
     const all = this.#all(resource)
     const type = all.has(keyOf(stored)) ? 'MODIFIED' : 'ADDED'
     all.set(keyOf(stored), stored)
@@ -60,7 +62,7 @@ export class HttpApi {
     this.#all(resource).delete(key)
     this.#version += 1
     if (stored === undefined) return
-    stored.metadata['resourceVersion'] = String(this.#version)
+    stored.metadata.resourceVersion = String(this.#version)
     this.#tell(resource, 'DELETED', stored)
   }
 
@@ -108,7 +110,7 @@ export class HttpApi {
       response.end(JSON.stringify({kind: 'Status', code: status, message: 'no', reason: 'Test'}))
       return
     }
-    const next = structuredClone(stored) as Stored & {metadata: {annotations?: Record<string, string>}}
+    const next = structuredClone(stored)
     const annotations: Record<string, string> = {...next.metadata.annotations}
     for (const [key, value] of Object.entries(body.metadata.annotations)) {
       if (value === null) delete annotations[key]

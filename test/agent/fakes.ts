@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Ports of the agent in memory. */
+import {ConflictError, KubeStatusError} from '../../src/lib/errors.ts'
+import type {EndpointSlice, KubeObject, Namespace, Pod, Service} from '../../src/lib/model/kube.ts'
+import type {
+  Informer,
+  InformerHandler,
+  InformerOptions,
+  Informers,
+  Kube,
+  Log,
+  Netns,
+  PinTree,
+  PodNamespace,
+  Proc,
+  StateFiles,
+} from '../../src/lib/ports.ts'
+
+/** Keeps what it is told; `lines` has `level message`. */
+export function memoryLog(): Log & {readonly lines: string[]} {
+  const lines: string[] = []
+  const at = (level: string) => (message: string) => void lines.push(`${level} ${message}`)
+  return {
+    lines,
+    trace: at('trace'),
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  }
+}
+
+/** `failWrites` lets the next writes throw, before they change anything. */
+export class MemoryFiles implements StateFiles {
+  readonly contents = new Map<string, string>()
+  /** Names in the order of their writes. */
+  readonly writes: string[] = []
+  failWrites = false
+
+  read(name: string): string | undefined {
+    return this.contents.get(name)
+  }
+
+  write(name: string, text: string): void {
+    if (this.failWrites) throw new Error('ENOSPC: no space left on device')
+    this.writes.push(name)
+    this.contents.set(name, text)
+  }
+
+  async writeAsync(name: string, text: string): Promise<void> {
+    this.write(name, text)
+  }
+
+  remove(name: string): void {
+    this.contents.delete(name)
+  }
+}
+
+/** Processes of pods: uid -> cookie. The path carries the cookie for the Netns fake. */
+export class FakeNode implements Proc, Netns {
+  readonly pods = new Map<string, {cookie: bigint; identity: string}>()
+  readonly own = new Set(['node-namespace'])
+
+  run(uid: string, cookie: bigint, identity = `namespace-${cookie}`): void {
+    this.pods.set(uid, {cookie, identity})
+  }
+
+  async podNamespaces(uids: ReadonlySet<string>): Promise<ReadonlyMap<string, PodNamespace>> {
+    const found = [...this.pods].filter(([uid]) => uids.has(uid))
+    return new Map(
+      found.map(([uid, {cookie, identity}]) => [uid, {path: `/proc/${cookie}/ns/net`, identity}]),
+    )
+  }
+
+  nodeNamespaces(): ReadonlySet<string> {
+    return this.own
+  }
+
+  cookie(path: string): bigint {
+    return BigInt(path.split('/')[2] ?? '')
+  }
+
+  within<T>(): T {
+    throw new Error('not used by the agent')
+  }
+
+  socket(): number {
+    throw new Error('not used by the agent')
+  }
+
+  listen(): number {
+    throw new Error('not used by the agent')
+  }
+}
+
+export interface Patch {
+  readonly name: string
+  readonly body: unknown
+}
+
+/** Only merge patches and lists; `failWith` answers them with a status. */
+export class FakeKube {
+  readonly patches: Patch[] = []
+  failWith: number | undefined
+
+  asKube(): Kube {
+    return this as unknown as Kube
+  }
+
+  async mergePatch(path: {namespace?: string; name?: string}, body: object): Promise<KubeObject> {
+    this.patches.push({name: `${path.namespace}/${path.name}`, body})
+    if (this.failWith !== undefined)
+      throw new KubeStatusError(this.failWith, 'Test', `status ${this.failWith}`)
+    return {metadata: {}}
+  }
+}
+
+interface Watched {
+  readonly handler: InformerHandler<KubeObject>
+  readonly transform: (object: KubeObject) => KubeObject
+  readonly objects: Map<string, KubeObject>
+}
+
+/** A cluster whose changes arrive at once. */
+export class FakeInformers implements Informers {
+  problem: string | undefined
+  readonly #watched = new Map<string, Watched>()
+
+  start<T extends KubeObject>(path: {resource: string}, options: InformerOptions<T>): Informer<T> {
+    this.#watched.set(path.resource, {
+      handler: options.handler as unknown as InformerHandler<KubeObject>,
+      transform: (options.transform ?? ((object: T) => object)) as unknown as Watched['transform'],
+      objects: new Map(),
+    })
+    const informer = {synced: true, get: () => undefined, values: () => [].values(), close: () => {}}
+    return Object.defineProperty(informer, 'problem', {get: () => this.problem}) as unknown as Informer<T>
+  }
+
+  put(resource: string, object: KubeObject): void {
+    const watched = this.#of(resource)
+    const key = `${object.metadata.namespace}/${object.metadata.name}`
+    const reduced = watched.transform(object)
+    const previous = watched.objects.get(key)
+    watched.objects.set(key, reduced)
+    watched.handler.onChange(reduced, previous)
+  }
+
+  remove(resource: string, key: string): void {
+    const watched = this.#of(resource)
+    const object = watched.objects.get(key)
+    watched.objects.delete(key)
+    if (object !== undefined) watched.handler.onDelete(object)
+  }
+
+  sync(): void {
+    for (const {handler} of this.#watched.values()) handler.onSynced?.()
+  }
+
+  #of(resource: string): Watched {
+    const watched = this.#watched.get(resource)
+    if (watched === undefined) throw new Error(`nobody watches ${resource}`)
+    return watched
+  }
+}
+
+export class FakePins implements PinTree {
+  readonly #listed: () => readonly string[]
+  removed: string[] = []
+  isLocked = false
+
+  constructor(listed: () => readonly string[]) {
+    this.#listed = listed
+  }
+
+  list(directory: string): readonly string[] {
+    return this.#listed().filter((pin) => pin.startsWith(`${directory}/`))
+  }
+
+  remove(directory: string): void {
+    this.removed.push(directory)
+  }
+
+  lock(directory: string): Disposable {
+    if (this.isLocked) throw new ConflictError(`another kmesh-daemon uses ${directory}`)
+    this.isLocked = true
+    return {
+      [Symbol.dispose]: () => {
+        this.isLocked = false
+      },
+    }
+  }
+}
+
+export function namespace(name: string, mode?: string): Namespace {
+  return {metadata: {name, ...(mode === undefined ? {} : {labels: {'istio.io/dataplane-mode': mode}})}}
+}
+
+export function pod(
+  key: string,
+  ips: readonly string[],
+  more: Partial<Pod['metadata']> & {spec?: object; phase?: string} = {},
+): Pod {
+  const [ns = '', name = ''] = key.split('/')
+  const {spec, phase = 'Running', ...metadata} = more
+  return {
+    metadata: {namespace: ns, name, uid: `uid-${name}`, ...metadata},
+    spec: {nodeName: 'n1', containers: [], ...spec},
+    status: {phase, podIPs: ips.map((ip) => ({ip})), conditions: [{type: 'Ready', status: 'True'}]},
+  }
+}
+
+export function service(
+  key: string,
+  ips: readonly string[],
+  ports: readonly object[] = [{port: 80}],
+  more: object = {},
+): Service {
+  const [ns = '', name = ''] = key.split('/')
+  return {
+    metadata: {namespace: ns, name},
+    spec: {clusterIPs: ips, ports: ports as never, ...more},
+  }
+}
+
+/** @param endpoints - `pod=address`, or an address alone for one without a pod; `!` in front: not ready */
+export function slice(
+  key: string,
+  of: string,
+  endpoints: readonly string[],
+  ports: readonly object[] = [{port: 8080}],
+  addressType: EndpointSlice['addressType'] = 'IPv4',
+): EndpointSlice {
+  const [ns = '', name = ''] = key.split('/')
+  return {
+    metadata: {namespace: ns, name, labels: {'kubernetes.io/service-name': of}},
+    addressType,
+    ports: ports as never,
+    endpoints: endpoints.map((text) => {
+      const ready = !text.startsWith('!')
+      const [first = '', second] = text.replace('!', '').split('=')
+      const addresses = [second ?? first]
+      const targetRef = {kind: 'Pod', namespace: ns, name: first, uid: `uid-${first}`}
+      return {addresses, conditions: {ready}, ...(second === undefined ? {} : {targetRef})}
+    }),
+  }
+}
