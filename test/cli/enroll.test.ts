@@ -2,6 +2,9 @@
 // Goal: enroll, unenroll and interop status as scripts and people meet them: output, exit status, questions, interrupts.
 // Method: the built kmeshctl against the sandbox's API server over TLS and port-forward, with daemons on real sockets.
 import assert from 'node:assert/strict'
+import {readFileSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 import {after, before, test} from 'node:test'
 import {type Mesh, runKmeshctl, startMesh} from './mesh-fixture.ts'
 
@@ -177,6 +180,17 @@ test('yes goes on, with live progress', async () => {
   assert.equal(run.code, 0)
   assert.match(run.stdout, /0\/1 captured/)
   assert.equal(await mesh.label('namespaces', 'ten'), 'kmesh')
+})
+
+test('live progress on stderr leaves a redirected stdout clean', async () => {
+  await namespaceWith('fourteen', {web: 'n1'})
+  const stdoutFile = join(tmpdir(), `kmt${process.pid}-stdout`)
+  const terminal = {waitFor: '[y/N]', type: 'y\n', stdoutFile}
+  const run = await mesh.kmeshctl(['enroll', 'namespace', 'fourteen', '-o', 'name'], {terminal})
+  const stdout = readFileSync(stdoutFile, 'utf8')
+  rmSync(stdoutFile)
+  assert.match(run.stdout, /0\/1 captured/)
+  assert.equal(stdout, 'namespace/fourteen\npod/web\n')
 })
 
 test('no live progress with CI or TERM=dumb', async () => {

@@ -166,7 +166,7 @@ export interface Run {
 
 export interface RunOptions {
   /** On a terminal of its own (stdout and stderr are then one); typed once the text appears. */
-  readonly terminal?: {readonly waitFor: string; readonly type: string}
+  readonly terminal?: {readonly waitFor: string; readonly type: string; readonly stdoutFile?: string}
   /** Sent once stderr holds the text. */
   readonly signalAfter?: {readonly text: string; readonly signal: NodeJS.Signals; readonly onSent: () => void}
   readonly env?: Readonly<Record<string, string>>
@@ -176,7 +176,8 @@ export function runKmeshctl(args: readonly string[], options: RunOptions = {}): 
   const {terminal, signalAfter} = options
   const words = [KMESHCTL, ...args]
   const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
-  const [file = '', ...rest] = terminal ? ['script', '-qfec', quoted, '/dev/null'] : words
+  const redirect = terminal?.stdoutFile === undefined ? '' : ` >${terminal.stdoutFile}`
+  const [file = '', ...rest] = terminal ? ['script', '-qfec', `${quoted}${redirect}`, '/dev/null'] : words
   const {CI: _ci, ...inherited} = process.env
   const env = {...inherited, TERM: 'xterm', COLUMNS: '200', ...options.env}
   const child = spawn(file, rest, {env, stdio: [terminal ? 'pipe' : 'ignore', 'pipe', 'pipe']})
