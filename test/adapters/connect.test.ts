@@ -9,7 +9,7 @@ import {createNetns} from '../../src/lib/adapters/netns.ts'
 import type {Bpf, Netns} from '../../src/lib/ports.ts'
 import {KernelFixture, skipReason} from './kernel-fixture.ts'
 import {MeshMaps} from './mesh-maps.ts'
-import {dial, dialUdp, ECONNREFUSED, ENETUNREACH} from './sockets.ts'
+import {connect, dial, dialUdp, ECONNREFUSED, ENETUNREACH, limitTime, socketAddress} from './sockets.ts'
 
 const skip = skipReason()
 
@@ -174,6 +174,42 @@ describe('connect hooks', {skip}, () => {
     for (let n = 0; n < 30; n++) assert.equal(dial(netns, pod, '10.96.0.17', 80), '127.1.0.1:8080')
     mesh.putEndpoint(107, 0, 1, 99)
     assert.equal(dial(netns, pod, '10.96.0.17', 80), -ENETUNREACH)
+  })
+
+  /** What the socket storage holds after a connect of a fresh socket; sockets are keys here, not listable. */
+  function stored(address: string, port: number, mapped = false): Buffer {
+    const fd = netns.socket(pod, mapped || address.includes(':') ? 6 : 4)
+    try {
+      limitTime(fd)
+      connect(fd, socketAddress(address, port, mapped))
+      using map = bpf.openPinned(fixture.pin('map/km_sockstorage'))
+      return Buffer.from(map.lookup(new Uint8Array(Int32Array.of(fd).buffer)) ?? [])
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  test('the original destination and the time of the connect are kept', () => {
+    const before = process.hrtime.bigint()
+    const ipv4 = stored('10.96.0.10', 80)
+    assert.ok(ipv4.readBigUInt64LE(0) > before && ipv4.readBigUInt64LE(0) < process.hrtime.bigint())
+    // last_report, flags and the sender's half of the tuple are untouched; then address and port in network order.
+    assert.equal(ipv4.toString('hex', 8), `${'00'.repeat(20)}0a60000a00000050${'00'.repeat(28)}`)
+    const ipv6 = stored('fd00:96::10', 80)
+    const tuple6 = `${'00'.repeat(16)}fd000096${'00'.repeat(11)}1000000050`
+    assert.equal(ipv6.toString('hex', 8), `${'00'.repeat(16)}${tuple6}${'00'.repeat(4)}`)
+    const mapped = stored('10.96.0.10', 80, true)
+    const tupleMapped = `${'00'.repeat(26)}ffff0a60000a00000050`
+    assert.equal(mapped.toString('hex', 8), `${'00'.repeat(16)}${tupleMapped}${'00'.repeat(4)}`)
+  })
+
+  test('without a redirect only the time is kept, and a waypoint is marked', () => {
+    const plain = stored('127.1.0.9', 9998)
+    assert.notEqual(plain.readBigUInt64LE(0), 0n)
+    assert.equal(plain.toString('hex', 8), '00'.repeat(56))
+    mesh.putFrontend('10.96.0.18', 108)
+    mesh.putService(108, {waypoint: {address: '127.1.0.9', port: 9999}})
+    assert.equal(stored('10.96.0.18', 80)[18], 1)
   })
 
   test('UDP is left alone', () => {

@@ -8,6 +8,7 @@ import type {Netns} from '../../src/lib/ports.ts'
 const libc = koffi.load('libc.so.6')
 const socketCall = libc.func('int socket(int family, int type, int protocol)')
 const connectCall = libc.func('int connect(int fd, const void* address, uint32_t length)')
+const accept = libc.func('int accept4(int fd, void* address, void* length, int flags)')
 const getpeername = libc.func('int getpeername(int fd, void* address, void* length)')
 const setsockopt = libc.func(
   'int setsockopt(int fd, int level, int option, const void* value, uint32_t length)',
@@ -18,6 +19,7 @@ const AF_INET = 2
 const AF_INET6 = 10
 const SOCK_DGRAM = 2
 const SOL_SOCKET = 1
+const SO_LINGER = 13
 const SO_SNDTIMEO = 21
 const FIONBIO = 0x5421
 
@@ -81,6 +83,16 @@ export function dialUdp(netns: Netns, namespacePath: string, address: string, po
 /** From now on connect(2) answers at once, with EINPROGRESS where it goes on. */
 export function setNonBlocking(fd: number): void {
   ioctl(fd, FIONBIO, Int32Array.of(1))
+}
+
+/** Closing resets the connection then: no port stays behind in TIME_WAIT. */
+export function resetOnClose(fd: number): void {
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 0), 8)
+}
+
+/** Takes every connection that waits at a non-blocking listener, and closes it. */
+export function acceptAll(listener: number): void {
+  for (let fd = accept(listener, null, null, 0); fd >= 0; fd = accept(listener, null, null, 0)) closeSync(fd)
 }
 
 /** Connects from inside the namespace; the peer's name, or the negative errno. */

@@ -8,7 +8,6 @@
  * another of thousands every time pays for cold caches besides.
  */
 import {closeSync} from 'node:fs'
-import koffi from 'koffi'
 import {createBpf} from '../../src/lib/adapters/bpf.ts'
 import {createNetns} from '../../src/lib/adapters/netns.ts'
 import {type Codec, encode} from '../../src/lib/model/codec.ts'
@@ -16,7 +15,7 @@ import {BACKEND, ENDPOINT, FRONTEND, type ReadableRow, SERVICE} from '../../src/
 import type {Bpf, Netns} from '../../src/lib/ports.ts'
 import {KernelFixture} from '../adapters/kernel-fixture.ts'
 import {MeshMaps} from '../adapters/mesh-maps.ts'
-import {connect, setNonBlocking, socketAddress} from '../adapters/sockets.ts'
+import {acceptAll, connect, resetOnClose, setNonBlocking, socketAddress} from '../adapters/sockets.ts'
 
 export interface BenchRow {
   readonly name: string
@@ -34,22 +33,14 @@ const SOCKETS_PER_ROUND = 100
 const SERVICE_PORT = 80
 const ENDPOINT_PORT = 8080
 
-const libc = koffi.load('libc.so.6')
-const accept = libc.func('int accept4(int fd, void* address, void* length, int flags)')
-const setsockopt = libc.func(
-  'int setsockopt(int fd, int level, int option, const void* value, uint32_t length)',
-)
-const SOL_SOCKET = 1
-const SO_LINGER = 13
-
 /** One row for each number of services; needs root. Takes some seconds. */
-export async function connectRows(): Promise<BenchRow[]> {
-  const rows: BenchRow[] = []
+export async function rows(): Promise<BenchRow[]> {
+  const measured: BenchRow[] = []
   for (const services of SERVICE_COUNTS) {
     const value = measure(services)
-    rows.push({name: `connect to a service, ${services} services`, value, unit: 'ratio', budget: BUDGET})
+    measured.push({name: `connect to a service, ${services} services`, value, unit: 'ratio', budget: BUDGET})
   }
-  return rows
+  return measured
 }
 
 function measure(services: number): number {
@@ -72,7 +63,7 @@ function measure(services: number): number {
       const redirected = sockets(netns, namespace)
       const result = round < WARM_UP_ROUNDS ? {plain: [], redirected: []} : times
       connectInTurn(plain, redirected, services, result)
-      drain(listener)
+      acceptAll(listener)
     }
   } finally {
     closeSync(listener)
@@ -84,8 +75,7 @@ function sockets(netns: Netns, namespace: string): number[] {
   return netns.within(namespace, () =>
     Array.from({length: SOCKETS_PER_ROUND}, () => {
       const fd = netns.socket(namespace, 4)
-      // Closing resets the connection: no port stays behind in TIME_WAIT.
-      setsockopt(fd, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 0), 8)
+      resetOnClose(fd)
       return fd
     }),
   )
@@ -117,10 +107,6 @@ function timedConnect(fd: number, address: string, port: number): number {
   const end = performance.now()
   if (errno !== 0) throw new Error(`connect to ${address}:${port}: errno ${errno}`)
   return end - start
-}
-
-function drain(listener: number): void {
-  for (let fd = accept(listener, null, null, 0); fd >= 0; fd = accept(listener, null, null, 0)) closeSync(fd)
 }
 
 function median(values: readonly number[]): number {

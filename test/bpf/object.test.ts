@@ -14,8 +14,11 @@ const SOURCES = join(import.meta.dirname, '../../bpf')
 function skipReason(): string | false {
   if (process.env['KMESH_REQUIRE_KERNEL'] === '1') return false
   const wanted = /^BUILT_WITH := (\S+)$/m.exec(readFileSync(join(SOURCES, 'Makefile'), 'utf8'))?.[1] ?? ''
-  const {stdout} = spawnSync('clang', ['--version'], {encoding: 'utf8'})
-  return stdout?.includes(` ${wanted}`) === true ? false : `needs clang ${wanted}`
+  const versions = ['clang-14', 'clang'].map(
+    (name) => spawnSync(name, ['--version'], {encoding: 'utf8'}).stdout,
+  )
+  // The first one that is there is what the Makefile takes.
+  return versions.find(Boolean)?.includes(` ${wanted}`) === true ? false : `needs clang ${wanted}`
 }
 
 describe('bpf/kmesh.bpf.o', {skip: skipReason()}, () => {
