@@ -4,6 +4,7 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
+import {createClock} from '../../../src/lib/adapters/clock.ts'
 import {createKube} from '../../../src/lib/adapters/kube.ts'
 import {loadConnection} from '../../../src/lib/adapters/kubeconfig.ts'
 import {createInformers} from '../../../src/lib/adapters/watch.ts'
@@ -15,7 +16,6 @@ import {type ApiServer, createApiServer} from '../../../src/lib/sandbox/api/serv
 import {startControllers} from '../../../src/lib/sandbox/controllers/start.ts'
 import {kubeconfigText} from '../../../src/lib/sandbox/kubeconfig.ts'
 import {type Authority, createAuthority, type KeyPair} from '../../../src/lib/sandbox/pki.ts'
-import {testClock} from '../support.ts'
 
 export interface ApiFixture {
   readonly api: ApiServer
@@ -41,7 +41,7 @@ export interface FixtureOptions {
 }
 
 export async function startApi(options: FixtureOptions = {}): Promise<ApiFixture> {
-  const clock = testClock()
+  const clock = createClock()
   const problems: string[] = []
   const log = collectingLog(problems)
   const authority = await createAuthority('kmesh-test', Date.now())

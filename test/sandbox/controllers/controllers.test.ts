@@ -234,3 +234,25 @@ test('a deleted Deployment takes ReplicaSet and pods along; a deleted namespace 
     assert.equal((await fixture.kube.list(resource)).items.length, 0, resource.resource)
   }
 })
+
+test('a pod that its ReplicaSet no longer selects is let go and replaced; a matching stray is taken in', async () => {
+  await createDeployment(2)
+  await eventually(async () => (await pods()).length === 2 || undefined)
+  const [first] = await pods()
+  const path = {...RESOURCES.pods, ...NAMESPACE, name: first?.metadata.name ?? ''}
+  await fixture.kube.mergePatch(path, {metadata: {labels: {app: 'alone'}}})
+  await eventually(
+    async () =>
+      (await pods()).filter((pod) => pod.metadata.labels?.['app'] === 'web').length === 2 || undefined,
+  )
+  assert.equal((await fixture.kube.get<Pod>(path)).metadata.ownerReferences, undefined)
+  await fixture.kube.mergePatch(path, {metadata: {labels: {app: 'web'}}})
+  await eventually(async () => {
+    const alive = (await pods()).filter((pod) => pod.metadata.deletionTimestamp === undefined)
+    return (
+      (alive.length === 2 &&
+        alive.every((pod) => pod.metadata.ownerReferences?.[0]?.kind === 'ReplicaSet')) ||
+      undefined
+    )
+  })
+})

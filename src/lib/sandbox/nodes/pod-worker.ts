@@ -155,9 +155,7 @@ export class PodWorker {
     if (this.#node.stopping.aborted) return
     if (this.#ending === undefined) this.#writeRecord()
     this.#statusWanted = true
-    this.#statusLoop ??= this.#sendStatus().finally(() => {
-      this.#statusLoop = undefined
-    })
+    this.#statusLoop ??= this.#sendStatus()
   }
 
   /** One request at a time, always with the newest state. */
@@ -167,12 +165,14 @@ export class PodWorker {
       try {
         this.#pod = await this.#node.kube.mergePatch(this.#path('status'), {status: this.#status()})
       } catch (error) {
-        if (error instanceof KubeStatusError && error.status === 404) return
+        if (error instanceof KubeStatusError && error.status === 404) break
         this.#complain('its status cannot be written', error)
         this.#statusWanted = true
         await this.#node.clock.sleep(RETRY_MS)
       }
     }
+    // In the same step as the last look: whoever comes later starts a new loop.
+    this.#statusLoop = undefined
   }
 
   #status(): object {
