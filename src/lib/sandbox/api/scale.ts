@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The subresources `scale` and `binding`: other kinds that stand for a part of an object. */
-import {decodeObject} from './decode.ts'
 import {type Fields, fieldsOf, isFields, type StoredObject, textAt} from './object.ts'
 import type {ResourceRow} from './resources.ts'
 import {badRequest, conflict} from './status.ts'
@@ -53,10 +52,9 @@ export function withBinding(
     (condition) => fieldsOf(condition)['type'] !== 'PodScheduled',
   )
   const scheduled = {type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: nowText}
-  const bound = {
+  return {
     ...pod,
     spec: {...pod.spec, nodeName: target['name']},
     status: {...pod.status, conditions: [...others, scheduled]},
   }
-  return decodeObject(row, bound)
 }

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What all handlers work with: one request, its object, its answer. */
+import type {ServerResponse} from 'node:http'
+import type {Clock} from '../../ports.ts'
+import type {ServiceRanges} from './addresses.ts'
+import type {DialNode} from './kubelet.ts'
+import type {StoredObject} from './object.ts'
+import {negotiate, renderObject} from './represent.ts'
+import type {ResourceRoute} from './route.ts'
+import {scaleOf} from './scale.ts'
+import {selection} from './selectors.ts'
+import {notFound} from './status.ts'
+import {type Store, storeKey} from './store.ts'
+
+export interface ApiContext {
+  readonly store: Store
+  readonly ranges: ServiceRanges
+  readonly clock: Clock
+  readonly dialNode: DialNode
+}
+
+export interface ApiRequest {
+  readonly verb: string
+  readonly route: ResourceRoute
+  readonly query: URLSearchParams
+  readonly accept: string | undefined
+  readonly userAgent: string | undefined
+  readonly contentType: string
+  readonly body: string
+}
+
+export function send(response: ServerResponse, code: number, json: string): void {
+  response.writeHead(code, {'content-type': 'application/json', 'cache-control': 'no-cache, private'})
+  response.end(json)
+}
+
+export function stored(context: ApiContext, route: ResourceRoute): StoredObject {
+  const object = context.store.get(route.row, route.namespace, route.name)
+  if (object === undefined) throw notFound(route.row, route.name)
+  return object
+}
+
+export function sendObject(
+  context: ApiContext,
+  request: ApiRequest,
+  response: ServerResponse,
+  code: number,
+  object: StoredObject,
+): void {
+  const {route, query, accept} = request
+  if (route.subresource === 'scale') {
+    send(response, code, `${JSON.stringify(scaleOf(object))}\n`)
+    return
+  }
+  send(response, code, renderObject(route.row, object, negotiate(accept, query, context.clock.nowMs())))
+}
+
+/** In the order of their keys, as Kubernetes lists. */
+export function selected(context: ApiContext, {route, query}: ApiRequest): StoredObject[] {
+  const matches = selection(query, route.row, route.namespace)
+  const found = [...context.store.values(route.row)].filter(matches)
+  const keyed = found.map((object) => ({
+    key: storeKey(object.metadata.namespace ?? '', object.metadata.name),
+    object,
+  }))
+  return keyed.sort((left, right) => (left.key < right.key ? -1 : 1)).map(({object}) => object)
+}
