@@ -110,7 +110,7 @@ interface World {
 
 /** Names and addresses come from the sandbox itself, not from this script. */
 async function look(): Promise<World> {
-  const status = await read('sandbox', 'status', '--name', SANDBOX)
+  const [status] = (await read('sandbox', 'status', '--name', SANDBOX)).items
   const shop = (list: Json[]) => list.filter((item) => item.namespace === 'shop')
   const client = shop(status.pods).find((pod) => pod.name.startsWith('client'))
   const service = shop(status.services)[0]

@@ -128,6 +128,44 @@ export async function sandboxUp(name: string, ...args: string[]): Promise<Sandbo
 const nothing = () => undefined
 const QUIET: Log = {trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing}
 
+/** One daemon of the sandbox, as `sandbox status` tells. */
+export interface Daemon {
+  readonly node: string
+  readonly pid: number
+  readonly ready: boolean
+  readonly log: string
+}
+
+export async function sandboxStatus(sandbox: Sandbox): Promise<Json> {
+  return (await sandbox.json('sandbox', 'status', '--name', sandbox.name)).items[0]
+}
+
+export async function daemonsOf(sandbox: Sandbox): Promise<Daemon[]> {
+  const {pods} = await sandboxStatus(sandbox)
+  const daemons = (pods as Json[]).filter((pod) => pod.namespace === 'kmesh-system')
+  return daemons.map(({node, ready, containers}) => ({
+    node,
+    ready,
+    pid: containers[0]?.pid,
+    log: containers[0]?.outputFile,
+  }))
+}
+
+/** Until every daemon is another process than before, and ready. */
+export async function daemonsReplaced(sandbox: Sandbox, old: readonly Daemon[]): Promise<void> {
+  await eventually(
+    'new daemons',
+    async () => {
+      const now = await daemonsOf(sandbox)
+      return now.length === old.length &&
+        now.every(({ready, pid}) => ready && old.every((one) => one.pid !== pid))
+        ? true
+        : undefined
+    },
+    20_000,
+  )
+}
+
 function execArgs(sandbox: Sandbox, pod: string, command: readonly string[]): string[] {
   return ['sandbox', 'exec', '--name', sandbox.name, '-n', 'shop', pod, '--', ...command]
 }

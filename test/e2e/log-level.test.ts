@@ -7,6 +7,8 @@ import {after, before, suite, test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {
   connectOften,
+  daemonsOf,
+  daemonsReplaced,
   eventually,
   type Json,
   look,
@@ -31,10 +33,6 @@ suite('log levels', () => {
     await sandbox?.down()
   })
 
-  async function daemons(): Promise<Json[]> {
-    return (await sandbox.json('sandbox', 'status', '--name', sandbox.name)).daemons
-  }
-
   async function levels(): Promise<string[]> {
     const document = await sandbox.json('log', 'get', 'bpf', '--all-nodes')
     return (document.items as Json[]).map((item) => item.level)
@@ -43,8 +41,8 @@ suite('log levels', () => {
   /** Debug lines in the log of the client's node so far. */
   async function debugLines(): Promise<number> {
     const node = world.client.spec?.nodeName
-    const daemon = (await daemons()).find((one) => one.node === node)
-    return readFileSync(daemon.log, 'utf8')
+    const daemon = (await daemonsOf(sandbox)).find((one) => one.node === node)
+    return readFileSync(daemon?.log ?? '', 'utf8')
       .split('\n')
       .filter((line) => DEBUG_LINE.test(line)).length
   }
@@ -96,18 +94,9 @@ suite('log levels', () => {
 
   test('also when the daemon is killed', async () => {
     await sandbox.json('log', 'set-level', 'bpf=debug', '--for', `${LEASE_SECONDS}s`, '--all-nodes')
-    const before = await daemons()
+    const before = await daemonsOf(sandbox)
     for (const daemon of before) process.kill(daemon.pid, 'SIGKILL')
-    await eventually(
-      'new daemons',
-      async () => {
-        const now = await daemons()
-        return now.every((daemon, index) => daemon.ready && daemon.pid !== before[index]?.pid)
-          ? true
-          : undefined
-      },
-      20_000,
-    )
+    await daemonsReplaced(sandbox, before)
     await assertReverted()
   })
 })

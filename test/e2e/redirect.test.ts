@@ -104,7 +104,7 @@ suite('redirection', () => {
     const interop = await sandbox.json('interop', 'status', '-n', 'shop')
     const captured = (interop.items as Json[])
       .filter((item) => item.capture === 'kmesh')
-      .map((item) => item.pod ?? item.name)
+      .map((item) => item.name)
     assert.deepEqual(captured, [nameOf(world.client)])
     await sandbox.json('unenroll', 'pod', nameOf(world.client), '-n', 'shop')
     await assertBoth(assertPlain)

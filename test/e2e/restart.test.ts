@@ -5,7 +5,8 @@ import assert from 'node:assert/strict'
 import {after, before, suite, test} from 'node:test'
 import {
   connectOften,
-  eventually,
+  daemonsOf,
+  daemonsReplaced,
   type Json,
   look,
   nameOf,
@@ -30,10 +31,6 @@ suite('daemon restart', () => {
     await sandbox?.down()
   })
 
-  async function daemons(): Promise<Json[]> {
-    return (await sandbox.json('sandbox', 'status', '--name', sandbox.name)).daemons
-  }
-
   /** Kernel ids and raw entries of the maps of one node. */
   async function mapsOf(node: string): Promise<Json[]> {
     const found: Json[] = []
@@ -50,20 +47,13 @@ suite('daemon restart', () => {
   test('kill -9 loses no connection, no entry, no level and no lease', {timeout: 90_000}, async () => {
     await sandbox.json('log', 'set-level', 'bpf=warn', '--all-nodes')
     await sandbox.json('log', 'set-level', 'default=debug', '--for', '10m', '--all-nodes')
-    const nodes = (await daemons()).map((daemon) => daemon.node as string)
+    const nodes = (await daemonsOf(sandbox)).map((daemon) => daemon.node)
     const before = await Promise.all(nodes.map(mapsOf))
     const leases = await leasesOf()
     const traffic = connectOften(sandbox, nameOf(world.client), world.ipv4, {count: 400, everyMs: 20})
-    const old = await daemons()
+    const old = await daemonsOf(sandbox)
     for (const daemon of old) process.kill(daemon.pid, 'SIGKILL')
-    await eventually(
-      'new daemons',
-      async () => {
-        const now = await daemons()
-        return now.every((daemon, index) => daemon.ready && daemon.pid !== old[index]?.pid) ? true : undefined
-      },
-      20_000,
-    )
+    await daemonsReplaced(sandbox, old)
     const sums = await traffic
     assert.equal(sums.errors, 0, JSON.stringify(sums.messages))
     assert.ok(!Object.keys(sums.peers).includes(`${world.ipv4} 80`), 'every connection was redirected')
@@ -75,7 +65,7 @@ suite('daemon restart', () => {
     )
     assert.deepEqual(await leasesOf(), leases, 'the running lease is resumed, with its end')
     const interop = await sandbox.json('interop', 'status', '-n', 'shop')
-    const pods = (interop.items as Json[]).filter((item) => item.kind === 'Pod' || item.pod !== undefined)
+    const pods = (interop.items as Json[]).filter((item) => item.kind === 'Pod')
     assert.ok(pods.length >= 4)
     for (const pod of pods) assert.equal(pod.capture, 'kmesh', JSON.stringify(pod))
   })

@@ -15,6 +15,7 @@ import {
   type Result,
   run,
   type Sandbox,
+  sandboxStatus,
   sandboxUp,
   type World,
 } from './harness.ts'
@@ -103,12 +104,12 @@ suite('sandbox', () => {
   })
 
   test('up after a crash cleans up first, and down leaves nothing', {timeout: 120_000}, async () => {
-    const status = await sandbox.json('sandbox', 'status', '--name', sandbox.name)
+    const status = await sandboxStatus(sandbox)
     process.kill(status.pid, 'SIGKILL')
     await eventually('the process is gone', async () => (isAlive(status.pid) ? undefined : true))
     const again = await sandbox.kmeshctl('sandbox', 'up', '--name', sandbox.name, '--empty', '--nodes', '1')
     assert.equal(again.code, 0, again.stderr)
-    const now = await sandbox.json('sandbox', 'status', '--name', sandbox.name)
+    const now = await sandboxStatus(sandbox)
     assert.deepEqual((now.nodes as Json[]).length, 1)
     assert.deepEqual(
       (now.pods as Json[]).filter((pod) => pod.namespace === 'shop'),

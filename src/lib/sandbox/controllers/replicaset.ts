@@ -6,6 +6,7 @@ import type {Kube} from '../../ports.ts'
 import {controllerReference, isControlledBy, type ReplicaSet} from './apps.ts'
 import type {ControllerContext} from './context.ts'
 import {createExpectations} from './expectations.ts'
+import {adoptStrays, isSelected, releasePod} from './ownership.ts'
 import {createWorkQueue} from './work-queue.ts'
 
 /** At most this many creates or deletes of one ReplicaSet are under way. */
@@ -18,8 +19,12 @@ export function startReplicaSetController({view, kube, clock, log}: ControllerCo
     const set = view.replicasets.get(key)
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return
     const {namespace = '', uid} = set.metadata
-    const cached = [...view.pods.inNamespace(namespace)].filter((pod) => isControlledBy(pod, uid))
-    const pods = expectations.overlay(key, cached).filter(isAlive)
+    const all = [...view.pods.inNamespace(namespace)]
+    const cached = all.filter((pod) => isControlledBy(pod, uid))
+    const owned = expectations.overlay(key, cached).filter(isAlive)
+    const kept = owned.filter((pod) => isSelected(set, pod))
+    await Promise.all(owned.filter((pod) => !kept.includes(pod)).map((pod) => releasePod(kube, set, pod)))
+    const pods = [...kept, ...(await adoptStrays(kube, set, all.filter(isAlive)))]
     const missing = (set.spec?.replicas ?? 1) - pods.length
     if (missing > 0) {
       await Promise.all(
@@ -47,7 +52,11 @@ export function startReplicaSetController({view, kube, clock, log}: ControllerCo
     const owner = pod.metadata.ownerReferences?.find(
       ({controller, kind}) => controller === true && kind === 'ReplicaSet',
     )
-    if (owner !== undefined && view.pods.synced) queue.add(`${pod.metadata.namespace}/${owner.name}`)
+    if (!view.pods.synced) return
+    if (owner !== undefined) queue.add(`${pod.metadata.namespace}/${owner.name}`)
+    else
+      for (const set of view.replicasets.inNamespace(pod.metadata.namespace ?? ''))
+        if (isSelected(set, pod)) queue.add(objectKey(set))
   })
   return queue.close
 }
