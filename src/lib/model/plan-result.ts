@@ -3,7 +3,7 @@
 import {EXIT} from '../errors.ts'
 import type {Capture, CaptureSource, Plan, PodPlan, TargetPlan} from './plan.ts'
 import type {WaitLevel} from './plan-node.ts'
-import type {Report, ReportError, ReportSummary, ReportWarning} from './report.ts'
+import {compareText, type Report, type ReportError, type ReportSummary, type ReportWarning} from './report.ts'
 
 export const DRY_RUNS = ['none', 'client', 'server'] as const
 export type DryRun = (typeof DRY_RUNS)[number]
@@ -65,10 +65,15 @@ export function enrollReport(plan: Plan, outcome: Outcome): Report<EnrollItem> {
   return {
     kind: 'EnrollResult',
     summary: summaryOf(plan, targets, pods, outcome),
-    items: [...targets, ...pods],
+    items: [...targets, ...pods].sort(byPlace),
     errors,
     warnings,
   }
+}
+
+/** By namespace, each before its pods. */
+function byPlace(a: EnrollItem, b: EnrollItem): number {
+  return compareText(a.namespace, b.namespace) || compareText(a.kind, b.kind) || compareText(a.name, b.name)
 }
 
 /** The plan as a dry run would show it, before anything was done. */
@@ -171,7 +176,7 @@ function targetError(target: TargetPlan, outcome: Outcome): ReportError[] {
       namespace,
       phase: null,
       code: change.code,
-      message: `${kind === 'Pod' ? `pod ${namespace}/${name}` : `namespace ${name}`}: ${change.message}`,
+      message: kind === 'Pod' ? change.message : `namespace ${name}: ${change.message}`,
       attempts: 0,
       elapsedMs: 0,
       exitCode: EXIT.conflict,
