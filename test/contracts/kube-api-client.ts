@@ -17,6 +17,8 @@ export type Json = any
 export interface Answer {
   readonly status: number
   readonly contentType: string
+  /** The Warning header; empty where there is none. */
+  readonly warning: string
   readonly text: string
   readonly body: Json
 }
@@ -69,10 +71,12 @@ export async function call(
   for await (const chunk of response) chunks.push(chunk as Buffer)
   const answer = Buffer.concat(chunks).toString()
   const contentType = response.headers['content-type'] ?? ''
+  const warning = String(response.headers['warning'] ?? '')
   const isJson = contentType.startsWith('application/json') && answer !== ''
   return {
     status: response.statusCode ?? 0,
     contentType,
+    warning,
     text: answer,
     body: isJson ? JSON.parse(answer) : undefined,
   }

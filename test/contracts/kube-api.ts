@@ -266,6 +266,7 @@ export function kubeApiContract(name: string, start: () => Promise<Target>): voi
         'sel,!tier': ['sel-3'],
         'size>4': ['sel-2'],
         'size<5': [],
+        'sel=x,constructor': [],
       }
       for (const [selector, names] of Object.entries(expected)) {
         const list = await request('GET', `${base}/configmaps?labelSelector=${encodeURIComponent(selector)}`)
@@ -523,6 +524,31 @@ export function kubeApiContract(name: string, start: () => Promise<Target>): voi
       const done = {...current, spec: {finalizers: []}}
       assert.equal((await request('PUT', `/api/v1/namespaces/${name}/finalize`, done)).status, 200)
       assert.equal((await request('GET', `/api/v1/namespaces/${name}`)).status, 404)
+    })
+
+    test('fieldValidation: Strict refuses unknown fields, Warn tells them, all leave them out', async () => {
+      const body = {...configMap({name: 'typo'}), dta: {}}
+      const strict = await request('POST', `${base}/configmaps?fieldValidation=Strict`, body)
+      assert.equal(strict.status, 400)
+      assert.match(strict.body.message, /strict decoding error: unknown field "dta"/)
+      const warned = await request('POST', `${base}/configmaps?fieldValidation=Warn`, body)
+      assert.equal(warned.status, 201)
+      assert.match(warned.warning, /^299 - "unknown field \\"dta\\""$/)
+      assert.equal(warned.body.dta, undefined)
+      const ignored = await request('PUT', `${base}/configmaps/typo?fieldValidation=Ignore`, body)
+      assert.deepEqual([ignored.status, ignored.warning], [200, ''])
+    })
+
+    test('a field of a wrong type is 400', async () => {
+      const service = {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: {name: 'types'},
+        spec: {ports: [{port: '80'}]},
+      }
+      const refused = await request('POST', `${base}/services`, service)
+      assert.equal(refused.status, 400)
+      assert.match(refused.body.message, /^Service in version "v1" cannot be handled as a Service: /)
     })
 
     test('a body above 3 MB is 413', async () => {

@@ -55,8 +55,12 @@ const ROWS: readonly Row[] = [
   {command: 'version', output: /Server Version: v1\.33\./},
   {command: 'api-resources', output: /deployments +deploy +apps\/v1 +true +Deployment/},
   {command: 'api-versions', output: /discovery\.k8s\.io\/v1/},
-  {command: 'create --validate=false -f MANIFEST', output: /deployment\.apps\/web created/},
-  {command: 'create --validate=false -f MANIFEST', failure: /namespaces "shop" already exists/},
+  {command: 'create -f TYPO', failure: /strict decoding error: unknown field "dta"/},
+  {command: 'create -f MANIFEST', output: /deployment\.apps\/web created/},
+  {command: 'apply -f MANIFEST', output: /deployment\.apps\/web configured/},
+  {command: 'apply -f MANIFEST', output: /deployment\.apps\/web unchanged/},
+  {command: 'diff -f MANIFEST', output: /^$/},
+  {command: 'create -f MANIFEST', failure: /namespaces "shop" already exists/},
   {command: '-n shop wait --for=condition=Available deploy/web --timeout=20s', output: /condition met/},
   {command: '-n shop rollout status deploy/web --timeout=20s', output: /successfully rolled out/},
   {command: 'get nodes', output: /^NAME +STATUS +ROLES +AGE +VERSION\s+n1 +Ready /},
@@ -133,7 +137,11 @@ suite('kubectl against the sandbox API', {skip}, () => {
   let folder: string
   let stopKubelet = (): void => {}
   const words = (command: string): string[] =>
-    command.split(' ').map((word) => word.replace('MANIFEST', join(folder, 'manifest.yaml')))
+    command
+      .split(' ')
+      .map((word) =>
+        word.replace('MANIFEST', join(folder, 'manifest.yaml')).replace('TYPO', join(folder, 'typo.yaml')),
+      )
   const env = (): NodeJS.ProcessEnv => ({
     ...process.env,
     KUBECONFIG: fixture.kubeconfigFile,
@@ -143,6 +151,8 @@ suite('kubectl against the sandbox API', {skip}, () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), `kmt${process.pid}-kubectl-`))
     writeFileSync(join(folder, 'manifest.yaml'), MANIFEST)
+    const typo = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: typo, namespace: default}\ndta: {}\n'
+    writeFileSync(join(folder, 'typo.yaml'), typo)
     fixture = await startApi({controllers: true})
     await addNodes(fixture.kube, 'n1', 'n2')
     stopKubelet = startFakeKubelet(fixture)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What kubectl asks before it asks for anything: versions, groups, resources. */
+import {openApiDocument} from './openapi.ts'
 import {groupVersion, RESOURCE_ROWS, type ResourceRow} from './resources.ts'
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
@@ -32,13 +33,14 @@ export interface FixedAnswer {
 export function fixedAnswer(path: string, gitVersion: string): FixedAnswer | undefined {
   const trimmed = path.length > 1 ? path.replace(/\/+$/, '') : path
   if (HEALTH_PATHS.includes(trimmed)) return {contentType: 'text/plain; charset=utf-8', body: 'ok'}
-  const document = discoveryDocument(trimmed, gitVersion)
+  const document = discoveryDocument(trimmed, gitVersion) ?? openApiDocument(trimmed, gitVersion)
   return document && {contentType: 'application/json', body: `${JSON.stringify(document)}\n`}
 }
 
 function discoveryDocument(path: string, gitVersion: string): object | undefined {
   if (path === '/version') return versionDocument(gitVersion)
-  if (path === '/') return {paths: ['/api', '/api/v1', '/apis', ...groupPaths(), ...HEALTH_PATHS, '/version']}
+  if (path === '/')
+    return {paths: ['/api', '/api/v1', '/apis', ...groupPaths(), ...HEALTH_PATHS, '/openapi/v3', '/version']}
   if (path === '/api') {
     return {kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: []}
   }
