@@ -4,7 +4,7 @@
  * its output and exits non-zero when anything is not as it should be.
  */
 import {spawn} from 'node:child_process'
-import {mkdtempSync, rmSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
@@ -106,6 +106,8 @@ interface World {
   readonly client: string
   readonly ipv4: string
   readonly ipv6: string
+  /** What the daemon on the client's node prints. */
+  readonly daemonLog: string
 }
 
 /** Names and addresses come from the sandbox itself, not from this script. */
@@ -113,10 +115,14 @@ async function look(): Promise<World> {
   const [status] = (await read('sandbox', 'status', '--name', SANDBOX)).items
   const shop = (list: Json[]) => list.filter((item) => item.namespace === 'shop')
   const client = shop(status.pods).find((pod) => pod.name.startsWith('client'))
+  const daemon = status.pods.find(
+    (pod: Json) => pod.namespace === 'kmesh-system' && pod.node === client?.node,
+  )
   const service = shop(status.services)[0]
   const addresses: string[] = service?.clusterIPs ?? []
   return {
     client: client?.name ?? '',
+    daemonLog: daemon?.containers[0].outputFile ?? '',
     ipv4: addresses.find((address) => !address.includes(':')) ?? '',
     ipv6: addresses.find((address) => address.includes(':')) ?? '',
   }
@@ -143,12 +149,24 @@ async function enrollment({client, ipv4, ipv6}: World): Promise<void> {
 }
 
 /** The agents put the level back by themselves: this script only waits. */
-async function logLevels({client, ipv4}: World): Promise<void> {
+async function logLevels({client, ipv4, daemonLog}: World): Promise<void> {
   await show('log', 'get', 'bpf', '--all-nodes')
   await show('log', 'set-level', 'bpf=debug', '--for', `${LEASE_SECONDS}s`, '--all-nodes')
   await show('log', 'get', '--all-nodes')
   await connect(client, ipv4)
-  await sleep((LEASE_SECONDS + 1) * 1000)
+  process.stdout.write('\nThe daemon of its node logged:\n')
+  await sleep(500) // it reads the ring buffer every now and then
+  const lines = readFileSync(daemonLog, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('[KMESH] DEBUG'))
+  process.stdout.write(
+    `${lines
+      .slice(-3)
+      .map((line) => `  ${line}`)
+      .join('\n')}\n`,
+  )
+  check(lines.length >= CONNECTIONS, 'each connection has its debug line')
+  await sleep(LEASE_SECONDS * 1000)
   await show('log', 'get', 'bpf', '--all-nodes')
   const levels = await read('log', 'get', 'bpf', '--all-nodes')
   check(

@@ -2,7 +2,7 @@
 /** A real sandbox for a test file, driven through the real launchers as an operator would. */
 import {type ChildProcess, spawn} from 'node:child_process'
 import {existsSync, mkdtempSync, rmSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {constants, tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {createClock} from '../../src/lib/adapters/clock.ts'
@@ -26,7 +26,7 @@ export interface Result {
 // biome-ignore lint/suspicious/noExplicitAny: tests assert on what they read
 export type Json = any
 
-/** Runs to the end; never throws on an exit status. */
+/** Runs to the end; never throws on an exit status. A signal gives 128 and its number, as in a shell. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -41,7 +41,9 @@ export async function run(
     text(child.stderr),
     new Promise<number>((resolve, reject) => {
       child.once('error', reject)
-      child.once('close', (status, signal) => resolve(status ?? (signal === null ? -1 : 128)))
+      child.once('close', (status, signal) =>
+        resolve(status ?? 128 + (constants.signals[signal ?? 'SIGKILL'] ?? 0)),
+      )
     }),
   ])
   clearTimeout(timer)
