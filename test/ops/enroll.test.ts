@@ -3,6 +3,7 @@
 // Method: fake API server and daemons; a clock that jumps; the report and its exit status by hand.
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
+import {DeniedError} from '../../src/lib/errors.ts'
 import type {PlanOptions} from '../../src/lib/model/plan.ts'
 import type {WaitProgress} from '../../src/lib/model/plan-progress.ts'
 import {enrollReport} from '../../src/lib/model/plan-result.ts'
@@ -314,6 +315,29 @@ test('a conflicting write fails that target alone: exit 7, its pods are not wait
   const {states, exitCode} = await run({kube, names: ['shop', 'bank'], daemons: {n1: agent(kube)}})
   assert.deepEqual(states, {bank: 'changed', shop: 'failed Conflict', web: 'skipped NotWritten'})
   assert.equal(exitCode, 7)
+})
+
+test('a write that is not allowed: exit 6, before partial success', async () => {
+  const kube = new FakeKube(namespaceOf('shop'), namespaceOf('bank'))
+  kube.beforePatch = ({path}) => {
+    if (path.name === 'shop') throw new DeniedError(403, 'Forbidden', 'no', {hints: ['verbs: [patch]']})
+  }
+  const {report, states, exitCode} = await run({kube, names: ['shop', 'bank']})
+  assert.deepEqual([states, exitCode], [{bank: 'changed', shop: 'failed Forbidden'}, 6])
+  assert.deepEqual(report.errors[0]?.hints, ['verbs: [patch]'])
+})
+
+test('a daemon that stops answering meanwhile: exit 5, with its last words', async () => {
+  const kube = new FakeKube(namespaceOf('shop'), podOf('web'))
+  let looks = 0
+  const entries = () => {
+    looks += 1
+    if (looks > 1) throw new Error('connection refused')
+    return [entryOf('uid-web', false)]
+  }
+  const {report, exitCode} = await run({kube, daemons: {n1: {entries}}})
+  assert.equal(exitCode, 5)
+  assert.match(report.errors[0]?.message ?? '', /shop\/web; the last look failed: connection refused/)
 })
 
 test('an interrupt ends at once, with what is known', async () => {

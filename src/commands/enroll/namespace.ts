@@ -15,6 +15,9 @@ import {enrollQuestion, enrollView} from '../../lib/render/enroll.ts'
 import {DOCUMENT_FORMATS, FORMATS} from '../../lib/render/formats.ts'
 import {renderTable} from '../../lib/render/table.ts'
 
+/** Rows of the plan above the question: what fits a screen. */
+const ROWS_ASKED = 30
+
 /** Also the base of its three siblings, which differ in `action` and `kind`. */
 export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace> {
   static override summary: string = 'Put namespaces under Kmesh'
@@ -34,7 +37,9 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
       description: 'client: only plan; server: let the API server check, store nothing',
       default: 'none',
     }),
-    overwrite: Flags.boolean({description: 'replace another value of the label'}),
+    overwrite: Flags.boolean({
+      description: 'replace another value of the label (without it: code OverwriteNeeded, exit 7)',
+    }),
     'allow-system': Flags.boolean({description: 'also kube-*, istio-system and the namespace of the mesh'}),
     wait: Flags.boolean({description: 'wait until the pods follow', default: true, allowNo: true}),
     'wait-for': Flags.option({options: WAIT_LEVELS})({
@@ -118,7 +123,11 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
     const asks = this.kind === 'namespace' && this.flags['dry-run'] === 'none' && !this.flags.yes
     if (!asks || writesOf(plan).length === 0) return
     const style = {color: this.terminal.colorErr, wide: false, headers: true}
-    this.terminal.err(await renderTable(enrollView.columns, plannedReport(plan).items, style))
+    const {items} = plannedReport(plan)
+    this.terminal.err(await renderTable(enrollView.columns, items.slice(0, ROWS_ASKED), style))
+    if (items.length > ROWS_ASKED) {
+      this.say(`and ${items.length - ROWS_ASKED} more; --dry-run=client shows all of them`)
+    }
     for (const warning of plan.warnings) this.say(`warning: ${warning.message}`)
     await this.confirm(enrollQuestion(plan))
   }
