@@ -35,7 +35,8 @@ async function main(): Promise<number> {
   if (options.command === 'version') return print(`kmesh-daemon ${versionReply(options).gitVersion}\n`)
   const loggers = new Loggers(options.logLevel, clock, writer.write)
   using _lock = createPinTree().lock(options.bpfFsPath)
-  return options.command === 'uninstall' ? takeOut(options, loggers) : run(options, loggers)
+  // Awaited here: the lock is held until this function ends.
+  return await (options.command === 'uninstall' ? takeOut(options, loggers) : run(options, loggers))
 }
 
 async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
