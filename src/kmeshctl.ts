@@ -28,14 +28,20 @@ function packageVersion(): string {
 function keepCompiledCode(): void {
   const base = process.env['XDG_CACHE_HOME'] || (process.env['HOME'] && join(process.env['HOME'], '.cache'))
   if (!base || process.env['NODE_DISABLE_COMPILE_CACHE']) return
-  const folder = join(base, 'kmeshctl', 'compile')
+  const home = join(base, 'kmeshctl')
+  const folder = join(home, 'compile')
   try {
-    mkdirSync(folder, {recursive: true, mode: 0o700})
+    // Level by level: a recursive mkdir never returns below /proc.
+    for (const level of [base, home, folder]) makeFolder(level)
     const {uid, mode} = lstatSync(folder)
     if (uid === process.getuid?.() && (mode & 0o077) === 0) enableCompileCache(folder)
   } catch {
     // A read-only or missing home only costs time.
   }
+}
+
+function makeFolder(path: string): void {
+  if (!existsSync(path)) mkdirSync(path, {mode: 0o700})
 }
 
 async function main(): Promise<void> {

@@ -133,7 +133,7 @@ function answer(
   collections: ReturnType<typeof collectionsOf>,
   request: IncomingMessage,
   response: ServerResponse,
-): void {
+) {
   const intercepted = options.intercept?.(request)
   if (intercepted === 'hang') return
   const url = new URL(request.url ?? '/', 'https://fake')
@@ -176,7 +176,7 @@ function forward(webSocket: WebSocket, daemon: FakeNode['daemon']): void {
   webSocket.send(head)
   webSocket.send(Buffer.from([1, head[1]!, head[2]!]))
   const socket = connect(port, '127.0.0.1')
-  socket.on('data', (chunk) => webSocket.send(Buffer.concat([Buffer.from([0]), chunk])))
+  socket.on('data', (chunk: Buffer) => webSocket.send(Buffer.concat([Buffer.from([0]), chunk])))
   socket.on('error', (error) => {
     webSocket.send(Buffer.concat([Buffer.from([1]), Buffer.from(`error forwarding port: ${error.message}`)]))
   })

@@ -83,6 +83,21 @@ const FRONTEND_LINE = {
   names: {'7': 'shop/cart.shop.svc.cluster.local'},
 }
 
+type Routes = Readonly<
+  Record<string, (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>>
+>
+
+/** By `METHOD /path`; anything else is Go's 404. */
+function routed(routes: Routes): Handler {
+  return (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://daemon')
+    const method = request.method === 'HEAD' ? 'GET' : request.method
+    const route = routes[`${method} ${url.pathname}`]
+    if (route === undefined) text(response, 404, '404 page not found\n')
+    else return route(request, response, url)
+  }
+}
+
 /** Our agent, as far as the commands ask it. */
 export function startOwnDaemon(options: DaemonOptions = {}): Promise<FakeDaemon> {
   const levels = new Map([
@@ -90,53 +105,65 @@ export function startOwnDaemon(options: DaemonOptions = {}): Promise<FakeDaemon>
     ['bpf', 'info'],
     ['manage', 'info'],
   ])
+  const leases = new Map<string, string>()
   const maps = options.maps ?? {km_frontend: [FRONTEND_LINE], km_globals: []}
-  const handler: Handler = async (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://daemon')
-    const name = url.searchParams.get('name')
-    if (url.pathname === '/version') {
-      return json(response, {
-        ...VERSION,
-        gitVersion: '0.1.0',
-        mode: 'dual-engine',
-        capabilities: ['mapKeys', 'ttl', 'enrollment'],
-        sidecarPolicy: 'exclude',
-        existingPods: 'live',
-      })
-    }
-    if (url.pathname === '/debug/ready') return json(response, {ready: true, checks: []})
-    if (url.pathname === '/debug/loggers' && request.method === 'POST') {
-      const body = await bodyOf(request)
-      levels.set(String(body['name']), String(body['level']))
-      return text(response, 200, 'OK')
-    }
-    if (url.pathname === '/debug/loggers' && name === null) return json(response, [...levels.keys()])
-    if (url.pathname === '/debug/loggers') {
-      const level = levels.get(name ?? '')
-      if (level === undefined)
-        return json(
-          response,
-          {error: {code: 'UnknownLogger', message: 'no such logger', parameter: 'name'}},
-          400,
-        )
-      return json(response, {name, level, default: 'info', expiresAt: null})
-    }
-    if (url.pathname === '/debug/bpf/maps') {
-      return json(response, [
-        ...Object.entries(maps).map(([map, lines]) => mapRow(map, 'hash', lines.length, true)),
-        mapRow('km_log_event', 'ringbuf', null, false),
-      ])
-    }
-    const map = /^\/debug\/bpf\/maps\/(\w+)$/.exec(url.pathname)?.[1]
-    if (map !== undefined && maps[map] !== undefined) {
-      const lines = [...maps[map], {end: true, entries: maps[map].length}]
+  const mapRoutes = Object.entries(maps).map(([name, lines]): [string, Routes[string]] => [
+    `GET /debug/bpf/maps/${name}`,
+    (_request, response) => {
+      const all = [...lines, {end: true, entries: lines.length}]
       response.writeHead(200, {'content-type': 'application/x-ndjson'})
-      return void response.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
-    }
-    if (url.pathname === '/debug/enrollment') return json(response, [])
-    text(response, 404, '404 page not found\n')
+      response.end(all.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    },
+  ])
+  const routes: Routes = {
+    'GET /version': (_request, response) => json(response, OWN_VERSION),
+    'GET /debug/ready': (_request, response) => json(response, {ready: true, checks: []}),
+    'GET /debug/enrollment': (_request, response) =>
+      json(response, [ENROLLED, {...ENROLLED, pod: 'cart-2', captured: false}]),
+    'GET /debug/loggers': (_request, response, url) => {
+      const name = url.searchParams.get('name')
+      if (name === null) return json(response, [...levels.keys()])
+      const level = levels.get(name)
+      const error = {code: 'UnknownLogger', message: 'no such logger', parameter: 'name'}
+      if (level === undefined) return json(response, {error}, 400)
+      json(response, {name, level, default: 'info', expiresAt: leases.get(name) ?? null})
+    },
+    'POST /debug/loggers': async (request, response) => {
+      const {name, level, ttlSeconds} = await bodyOf(request)
+      levels.set(String(name), String(level))
+      if (typeof ttlSeconds === 'number') leases.set(String(name), '2026-01-01T00:10:00.000Z')
+      text(response, 200, 'OK')
+    },
+    'GET /debug/bpf/maps': (_request, response) =>
+      json(response, [
+        ...Object.entries(maps).map(([name, lines]) => mapRow(name, 'hash', lines.length, true)),
+        mapRow('km_log_event', 'ringbuf', null, false),
+      ]),
+    ...Object.fromEntries(mapRoutes),
   }
-  return serve(handler, options, levels)
+  return serve(routed(routes), options, levels)
+}
+
+const OWN_VERSION = {
+  ...VERSION,
+  gitVersion: '0.1.0',
+  mode: 'dual-engine',
+  capabilities: ['mapKeys', 'ttl', 'enrollment'],
+  sidecarPolicy: 'exclude',
+  existingPods: 'live',
+}
+
+const ENROLLED = {
+  namespace: 'shop',
+  pod: 'cart-1',
+  uid: 'u1',
+  cookie: '4711',
+  classid: null,
+  addresses: ['10.244.1.17'],
+  since: '2026-01-01T00:00:00Z',
+  rule: 'NamespaceLabel',
+  intent: true,
+  captured: true,
 }
 
 function mapRow(name: string, type: string, entries: number | null, readable: boolean): object {
@@ -149,46 +176,39 @@ export function startGoDaemon(gitVersion = 'v1.2.0', options: DaemonOptions = {}
     ['default', 'info'],
     ['bpf', 'info'],
   ])
-  const handler: Handler = async (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://daemon')
-    const name = url.searchParams.get('name')
-    if (url.pathname === '/version') return json(response, {...VERSION, gitVersion})
-    if (url.pathname === '/debug/ready') return text(response, 200, 'OK')
-    if (url.pathname === '/connection_metrics') return text(response, 405, 'Method Not Allowed\n')
-    if (url.pathname === '/debug/config_dump/kernel-native')
-      return text(response, 400, '\tInvalid Client Mode\n')
-    if (url.pathname === '/debug/config_dump/dual-engine') {
-      return json(response, {workloads: [], services: [], policies: []})
-    }
-    if (url.pathname === '/debug/config_dump/bpf/dual-engine') {
-      return json(response, {
-        workloadPolicies: [],
-        backends: [{ip: '10.244.1.17', serviceCount: 1, services: ['shop/cart.shop.svc.cluster.local']}],
-        endpoints: [{backendUid: 'Kubernetes//Pod/shop/cart-1'}],
-        frontends: [{upstreamId: 'shop/cart.shop.svc.cluster.local'}],
-        services: [{endpointCount: '1', lbPolicy: 'random', servicePort: '80', targetPort: '8080'}],
-      })
-    }
-    if (url.pathname === '/debug/loggers' && request.method === 'POST') {
-      const body = await bodyOf(request)
-      if (body['name'] === 'bpf') {
-        const index = BPF_LEVELS.indexOf(String(body['level']))
-        if (index < 0) return text(response, 400, 'Invalid log level\n')
-        levels.set('bpf', String(body['level']))
-        return text(response, 200, `set BPF Log Level: ${index}\n`)
-      }
-      levels.set(String(body['name']), String(body['level']))
-      return text(response, 200, 'OK')
-    }
-    if (url.pathname === '/debug/loggers' && name === null) return json(response, [...levels.keys()])
-    if (url.pathname === '/debug/loggers') {
-      const level = levels.get(name ?? '')
+  const routes: Routes = {
+    'GET /version': (_request, response) => json(response, {...VERSION, gitVersion}),
+    'GET /debug/ready': (_request, response) => text(response, 200, 'OK'),
+    'GET /connection_metrics': (_request, response) => text(response, 405, 'Method Not Allowed\n'),
+    'GET /debug/config_dump/kernel-native': (_request, response) =>
+      text(response, 400, '\tInvalid Client Mode\n'),
+    'GET /debug/config_dump/dual-engine': (_request, response) =>
+      json(response, {workloads: [], services: [], policies: []}),
+    'GET /debug/config_dump/bpf/dual-engine': (_request, response) => json(response, GO_BPF_DUMP),
+    'GET /debug/loggers': (_request, response, url) => {
+      const name = url.searchParams.get('name')
+      if (name === null) return json(response, [...levels.keys()])
+      const level = levels.get(name)
       if (level === undefined) return text(response, 400, `\tlogger ${name} does not exist\n`)
-      return json(response, {name, level})
-    }
-    text(response, 404, '404 page not found\n')
+      json(response, {name, level})
+    },
+    'POST /debug/loggers': async (request, response) => {
+      const {name, level} = await bodyOf(request)
+      const index = BPF_LEVELS.indexOf(String(level))
+      if (name === 'bpf' && index < 0) return text(response, 400, 'Invalid log level\n')
+      levels.set(String(name), String(level))
+      text(response, 200, name === 'bpf' ? `set BPF Log Level: ${index}\n` : 'OK')
+    },
   }
-  return serve(handler, options, levels)
+  return serve(routed(routes), options, levels)
+}
+
+const GO_BPF_DUMP = {
+  workloadPolicies: [],
+  backends: [{ip: '10.244.1.17', serviceCount: 1, services: ['shop/cart.shop.svc.cluster.local']}],
+  endpoints: [{backendUid: 'Kubernetes//Pod/shop/cart-1'}],
+  frontends: [{upstreamId: 'shop/cart.shop.svc.cluster.local'}],
+  services: [{endpointCount: '1', lbPolicy: 'random', servicePort: '80', targetPort: '8080'}],
 }
 
 export type BrokenKind =

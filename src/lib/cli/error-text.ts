@@ -27,6 +27,7 @@ function isParserError(thrown: unknown): thrown is Error {
 /** oclif wraps messages in its own words and adds a help line; the hint says that once. */
 function usageError(message: string, origin?: UsageError): UsageError {
   const text = message
+    .replace(/^Parsing (--?\S+) \n\t(?!\1)/, '$1: ')
     .replace(/^Parsing --?\S+ \n\t/, '')
     .replace(/\nSee more help with --help$/, '')
     .replace(/\n\nNote: [\s\S]*$/, '')
