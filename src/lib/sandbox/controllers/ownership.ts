@@ -31,21 +31,21 @@ export async function adoptStrays(kube: Kube, set: ReplicaSet, pods: Iterable<Po
   ) as Pod[]
 }
 
-/** A pod that is gone or changed meanwhile is looked at again when its event comes. */
+/**
+ * Undefined where the pod is gone. A conflict is thrown: the cache is behind, and a pod that was taken in already but not
+ * counted would be made a second time.
+ */
 async function patchOwners(
   kube: Kube,
   pod: Pod,
   ownerReferences: readonly object[] | null,
 ): Promise<Pod | undefined> {
   const {namespace = '', name = '', resourceVersion} = pod.metadata
+  const path = {...RESOURCES.pods, namespace, name}
   try {
-    return await kube.mergePatch<Pod>(
-      {...RESOURCES.pods, namespace, name},
-      {metadata: {resourceVersion, ownerReferences}},
-    )
+    return await kube.mergePatch<Pod>(path, {metadata: {resourceVersion, ownerReferences}})
   } catch (thrown) {
-    if (thrown instanceof KubeStatusError && (thrown.status === 404 || thrown.status === 409))
-      return undefined
+    if (thrown instanceof KubeStatusError && thrown.status === 404) return undefined
     throw thrown
   }
 }
