@@ -9,6 +9,7 @@ import type {Family} from './addresses.ts'
 const SERVICES = 'KMX-SERVICES'
 const HAIRPIN = 'KMX-HAIRPIN'
 const NO_ENDPOINT = 'KMX-REJECT'
+const PROTOCOLS: readonly string[] = ['tcp', 'udp', 'sctp']
 const LABEL_SERVICE = 'kubernetes.io/service-name'
 
 export interface RuleInput {
@@ -87,6 +88,7 @@ function rulesOfService(service: Service, input: RuleInput, hairpins: Set<string
   )
   return (service.spec?.ports ?? []).flatMap((port) => {
     const protocol = (port.protocol ?? 'TCP').toLowerCase()
+    if (!PROTOCOLS.includes(protocol)) return []
     const targets = slices.flatMap((slice) => targetsOf(slice, port.name ?? '', protocol, input.family))
     const chosen = chooseTargets(targets)
     for (const target of chosen) hairpins.add(target.address)
