@@ -153,14 +153,17 @@ export async function daemonsOf(sandbox: Sandbox): Promise<Daemon[]> {
   }))
 }
 
-/** Until every daemon is another process than before, and ready. */
-export async function daemonsReplaced(sandbox: Sandbox, old: readonly Daemon[]): Promise<void> {
+/** Until `count` daemons are ready and none of them is one of the old processes. */
+export async function daemonsReplaced(
+  sandbox: Sandbox,
+  old: readonly Daemon[],
+  count = old.length,
+): Promise<void> {
   await eventually(
     'new daemons',
     async () => {
       const now = await daemonsOf(sandbox)
-      return now.length === old.length &&
-        now.every(({ready, pid}) => ready && old.every((one) => one.pid !== pid))
+      return now.length === count && now.every(({ready, pid}) => ready && old.every((one) => one.pid !== pid))
         ? true
         : undefined
     },
