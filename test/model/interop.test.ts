@@ -175,6 +175,21 @@ for (const item of CASES) {
   })
 }
 
+test('interop: an agent that leaves existing pods alone keeps one whose namespace left', () => {
+  const entry = entryOf('uid-web', true, {rule: 'NamespaceLabel', intent: true})
+  const facts = factsOf(
+    ours('n1', {}, {existingPods: 'untouched', enrollment: new Map([['uid-web', entry]])}),
+  )
+  const kept = interopPod(podOf('web', {annotations: CAPTURED}), namespaceOf('shop'), facts, NOW)
+  assert.deepEqual(
+    [kept.intent, kept.capture, kept.state, kept.reason],
+    ['kmesh', 'kmesh', 'active', 'StartedBefore'],
+  )
+  const optedOut = podOf('web', {annotations: CAPTURED, mode: 'none', startTime: AGO_60S})
+  const out = interopPod(optedOut, namespaceOf('shop'), facts, NOW)
+  assert.deepEqual([out.intent, out.state], ['none', 'stale'])
+})
+
 test('a change that the agent has not seen is as old as the label, not as its last change', () => {
   const namespace = namespaceOf('shop', 'kmesh', {
     managedFields: [

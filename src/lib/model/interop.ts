@@ -122,20 +122,24 @@ function lookAt(pod: Pod, namespace: Namespace | undefined, node: NodeFacts | nu
   const entry = node?.enrollment?.get(pod.metadata.uid ?? '')
   const policy = node?.sidecarPolicy ?? 'exclude'
   const asked = decideEnrollment(pod, namespace?.metadata.labels, policy)
-  const {enroll: intent, rule} = untouchedDecision(entry, node) ?? asked
+  const {enroll: intent, rule} = untouchedDecision(asked, entry, node) ?? asked
   const annotated = isAnnotatedCaptured(pod.metadata.annotations)
   const ageMs = intentAgeMs({pod, namespace, entry, intent, nowMs})
   return {intent, rule, annotated, ageMs, ...captureNow(pod, node)}
 }
 
-/** An agent that leaves existing pods alone decided once for the pod: what the labels say since is for new pods. */
+const OF_NAMESPACE = ['NamespaceLabel', 'NotLabelled', 'StartedBefore']
+
+/** An agent that leaves existing pods alone decided once for the pod: what its namespace says since is for new pods. */
 function untouchedDecision(
+  asked: {readonly enroll: boolean; readonly rule: string},
   entry: EnrollmentEntry | undefined,
   node: NodeFacts | null,
-): {enroll: boolean; rule: string} | undefined {
-  if (entry === undefined || node?.existingPods !== 'untouched' || entry.rule !== 'StartedBefore')
-    return undefined
-  return {enroll: entry.intent, rule: entry.rule}
+): {readonly enroll: boolean; readonly rule: string} | undefined {
+  if (entry === undefined || node?.existingPods !== 'untouched') return undefined
+  const ofNamespace = OF_NAMESPACE.includes(asked.rule) && OF_NAMESPACE.includes(entry.rule)
+  if (!ofNamespace || entry.intent === asked.enroll) return undefined
+  return {enroll: entry.intent, rule: 'StartedBefore'}
 }
 
 function intentOf(pod: Pod, namespace: Namespace | undefined, kmesh: boolean): Capture {
