@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {write, writeSync} from 'node:fs'
+import {write} from 'node:fs'
 
 /** What may wait for a reader that is slow; more is dropped and counted. */
 const LIMIT_BYTES = 4 * 1024 * 1024
@@ -66,9 +66,4 @@ function writeAll(descriptor: number, bytes: Buffer, done: () => void): void {
     else if (error !== null || written >= bytes.byteLength) done()
     else writeAll(descriptor, bytes.subarray(written), done)
   })
-}
-
-/** For the last words of a program that cannot go on. */
-export function writeLastWords(descriptor: number, text: string): void {
-  writeSync(descriptor, text)
 }

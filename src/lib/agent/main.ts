@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** kmesh-daemon: options and signals in, adapters to the agent, exit status out. */
-import {existsSync} from 'node:fs'
+import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import packageJson from '../../../package.json' with {type: 'json'}
 import {createBpf} from '../adapters/bpf.ts'
 import {createClock} from '../adapters/clock.ts'
 import {createKube} from '../adapters/kube.ts'
@@ -111,20 +110,25 @@ async function connect(options: AgentOptions, loggers: Loggers): Promise<Kube> {
   })
 }
 
-/** Beside the sources and beside dist/ alike: bpf/ of the package. */
-function builtInObject(): string {
-  const candidates = ['../bpf/kmesh.bpf.o', '../../../bpf/kmesh.bpf.o'].map((path) =>
-    join(import.meta.dirname, path),
-  )
-  const found = candidates.find((path) => existsSync(path))
-  if (found === undefined)
-    throw new KmeshError('the eBPF programs are missing', {hints: ['name them with --bpf-object']})
+/** Folder of package.json: above dist/ for the bundle, further up for the sources. */
+function packageRoot(): string {
+  const candidates = ['..', '../../..'].map((path) => join(import.meta.dirname, path))
+  const found = candidates.find((path) => existsSync(join(path, 'package.json')))
+  if (found === undefined) throw new KmeshError(`no package.json above ${import.meta.dirname}`)
   return found
+}
+
+function builtInObject(): string {
+  return join(packageRoot(), 'bpf/kmesh.bpf.o')
+}
+
+function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {version: string}).version
 }
 
 function versionReply(options: AgentOptions): VersionReply {
   return {
-    gitVersion: `v${packageJson.version}`,
+    gitVersion: `v${packageVersion()}`,
     gitCommit: 'unknown',
     gitTreeState: 'unknown',
     buildDate: 'unknown',

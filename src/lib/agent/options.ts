@@ -173,7 +173,8 @@ function adminAddress(text: string): [string, number] {
   if (!LOCAL_HOSTS.includes(host)) {
     throw bad('admin-address', `'${host}' is not local: the admin API has no credentials`)
   }
-  return [host, port]
+  // IPv4, as Go daemons choose it: a port-forward dials 127.0.0.1.
+  return [host === 'localhost' ? '127.0.0.1' : host, port]
 }
 
 function mapSizes(flags: Values[string], env: string | undefined): Record<string, number> {

@@ -104,7 +104,11 @@ export function isStillUsed(actual: Actual, step: Step, isWanted: (id: number) =
     case 'deleteService':
     case 'deleteBackend':
       return isWanted(step.id)
-    default:
+    case 'putBackend':
+    case 'putEndpoint':
+    case 'putService':
+    case 'putFrontend':
+    case 'deleteFrontend':
       return false
   }
 }
