@@ -342,6 +342,35 @@ test('a pod with a controller: names the owner and the patch of its template', (
   )
 })
 
+test('one warning for all pods of an owner, another for each other owner', () => {
+  const ownedBy = (name: string) => ({
+    ownerReferences: [{apiVersion: 'apps/v1', kind: 'StatefulSet', name, uid: 'u', controller: true}],
+  })
+  const pods = [
+    ['db-0', 'db'],
+    ['db-1', 'db'],
+    ['db-2', 'db'],
+    ['mq-0', 'mq'],
+  ] as const
+  const targets = pods.map(([name, owner]) => ({
+    pod: podOf(name, {metadata: ownedBy(owner)}),
+    namespace: namespaceOf('shop'),
+  }))
+  const warnings = planPods(targets, factsOf(), enroll).warnings
+  assert.deepEqual(
+    warnings.map(({code, message}) => [code, message.split(':')[0]]),
+    [
+      ['OwnerRecreates', 'pod shop/db-0 (and 2 more)'],
+      ['OwnerRecreates', 'pod shop/mq-0'],
+    ],
+  )
+})
+
+test('no command is printed for an owner whose name is none', () => {
+  assert.equal(templatePatchCommand('shop', {kind: 'Deployment', name: 'web; reboot'}, 'kmesh'), null)
+  assert.notEqual(templatePatchCommand('shop', {kind: 'Deployment', name: 'web'}, 'kmesh'), null)
+})
+
 test('owners: a ReplicaSet without a Deployment, a Job, none', () => {
   const owned = (kind: string) => ({
     ownerReferences: [{apiVersion: 'v1', kind, name: 'web-6d4cf', uid: 'u', controller: true}],

@@ -5,7 +5,13 @@ import type {LabelChange, Plan, PlanOptions, PlanWarning, PodPlan, TargetPlan} f
 import {labelsAfter, namespaceChange, podChange} from './plan-label.ts'
 import type {FactsByNode} from './plan-node.ts'
 import {planPod} from './plan-pod.ts'
-import {caseTrap, namespaceWarnings, openConnections, podTargetWarnings} from './plan-warning.ts'
+import {
+  caseTrap,
+  namespaceWarnings,
+  openConnections,
+  ownerWarnings,
+  podTargetWarnings,
+} from './plan-warning.ts'
 import {compareText} from './report.ts'
 
 /** A pod with its namespace; undefined where that could not be read counts as unlabelled. */
@@ -32,8 +38,13 @@ export function planNamespaces(
 }
 
 export function planPods(targets: readonly PodTarget[], facts: FactsByNode, options: PlanOptions): Plan {
-  const parts = targets.map((target) => planOnePod(target, facts, options))
-  return assemble(parts, options)
+  const planned = targets.map((target) => ({pod: target.pod, part: planOnePod(target, facts, options)}))
+  const owners = ownerWarnings(planned.map(({pod, part}) => ({pod, change: part.target.change})))
+  return assemble(
+    planned.map(({part}) => part),
+    options,
+    owners,
+  )
 }
 
 /** Pods that ended or are being deleted are nobody's any more. */
@@ -100,14 +111,14 @@ function targetOf(
   return {kind, namespace, name, uid, resourceVersion, change}
 }
 
-function assemble(parts: readonly Part[], options: PlanOptions): Plan {
+function assemble(parts: readonly Part[], options: PlanOptions, more: readonly PlanWarning[] = []): Plan {
   const pods = parts.flatMap((part) => part.pods).sort(byNamespaceAndName)
   const warnings = parts.flatMap((part) => part.warnings)
   return {
     action: options.action,
     targets: parts.map((part) => part.target).sort(byNamespaceAndName),
     pods,
-    warnings: [...warnings, ...openConnections(pods)],
+    warnings: [...warnings, ...more, ...openConnections(pods)],
   }
 }
 

@@ -14,6 +14,9 @@ export interface TemplateOwner {
 /** Kinds whose template can be patched with the path `spec.template`. */
 const PATCHABLE = ['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'ReplicationController']
 
+/** Owner references are not validated by the API server, and the command is made to be pasted into a shell. */
+const PLAIN_NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/
+
 /** Undefined for a pod that nobody makes again. */
 export function templateOwnerOf(metadata: ObjectMeta): TemplateOwner | undefined {
   const owner = metadata.ownerReferences?.find((reference) => reference.controller === true)
@@ -30,14 +33,14 @@ function deploymentOf(owner: OwnerReference, templateHash: string | undefined): 
 
 /**
  * A command that gives the template the label, or takes it away (`value` null). Null where a template
- * of that kind cannot be patched (a Job's) or where its path is not known.
+ * of that kind cannot be patched (a Job's), where its path is not known, and where the name is no name.
  */
 export function templatePatchCommand(
   namespace: string,
   owner: TemplateOwner,
   value: string | null,
 ): string | null {
-  if (!PATCHABLE.includes(owner.kind)) return null
+  if (!PATCHABLE.includes(owner.kind) || !PLAIN_NAME.test(owner.name)) return null
   const patch = {spec: {template: {metadata: {labels: {[DATAPLANE_LABEL]: value}}}}}
   const target = `${owner.kind.toLowerCase()} ${owner.name}`
   return `kubectl -n ${namespace} patch ${target} --type merge -p '${JSON.stringify(patch)}'`

@@ -28,7 +28,7 @@ export function namespaceWarnings(
 export function podTargetWarnings(pod: Pod, change: LabelChange, plan: PodPlan): PlanWarning[] {
   if (change.kind !== 'write') return []
   const {namespace, name} = plan
-  const warnings = [...appliedByOther(pod, change, namespace, name), ...ownerRecreates(pod, change, plan)]
+  const warnings = appliedByOther(pod, change, namespace, name)
   if (change.after === 'kmesh' && !plan.after.intent) {
     const text = `the label has no effect on pod ${namespace}/${name}: ${plan.reason ?? 'unknown'}`
     warnings.push(warn('NoEffect', namespace, name, text))
@@ -38,6 +38,31 @@ export function podTargetWarnings(pod: Pod, change: LabelChange, plan: PodPlan):
     warnings.push(warn('NoneWritten', namespace, name, text))
   }
   return warnings
+}
+
+/** Controllers make their pods again without the change: one warning for each, however many of its pods change. */
+export function ownerWarnings(
+  targets: readonly {readonly pod: Pod; readonly change: LabelChange}[],
+): PlanWarning[] {
+  const groups = new Map<
+    string,
+    {readonly pods: string[]; readonly text: string; readonly namespace: string}
+  >()
+  for (const {pod, change} of targets) {
+    const owner = change.kind === 'write' ? templateOwnerOf(pod.metadata) : undefined
+    if (change.kind !== 'write' || owner === undefined) continue
+    const {namespace = '', name = ''} = pod.metadata
+    const command = templatePatchCommand(namespace, owner, change.after)
+    const fix = command === null ? 'change the template at its source' : `to keep it: ${command}`
+    const text = `${owner.kind} ${owner.name} makes it again from its template, without this change; ${fix}`
+    const group = groups.get(`${namespace} ${text}`) ?? {pods: [], text, namespace}
+    group.pods.push(name)
+    groups.set(`${namespace} ${text}`, group)
+  }
+  return [...groups.values()].map(({pods: [first = '', ...others], text, namespace}) => {
+    const more = others.length > 0 ? ` (and ${others.length} more)` : ''
+    return warn('OwnerRecreates', namespace, first, `pod ${namespace}/${first}${more}: ${text}`)
+  })
 }
 
 /** A value such as `None` reads like an opt-out and is none. */
@@ -82,21 +107,6 @@ function appliedByOther(
       `the label of ${what} is applied by ${manager}, which may put its value back; change it at its source too`,
     ),
   )
-}
-
-function ownerRecreates(
-  pod: Pod,
-  change: LabelChange & {readonly kind: 'write'},
-  plan: PodPlan,
-): PlanWarning[] {
-  const owner = templateOwnerOf(pod.metadata)
-  if (owner === undefined) return []
-  const {namespace, name} = plan
-  const command = templatePatchCommand(namespace, owner, change.after)
-  const fix =
-    command === null ? 'the template of this kind has to be changed at its source' : `to keep it: ${command}`
-  const text = `${owner.kind} ${owner.name} makes pod ${namespace}/${name} again from its template, without this change; ${fix}`
-  return [warn('OwnerRecreates', namespace, name, text)]
 }
 
 function warn(
