@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Programs of this machine, run in a network namespace and a cgroup. */
 import {type ChildProcess, spawn} from 'node:child_process'
-import {closeSync, openSync} from 'node:fs'
+import {closeSync, existsSync, openSync} from 'node:fs'
 import {KmeshError, messageOf} from '../errors.ts'
 import type {CommandRequest, Commands, ProcessExit, ProcessRequest, RunningProcess} from '../ports.ts'
 
@@ -15,6 +15,17 @@ export function systemCommands(): Commands {
   return {run: runToEnd, start: startProcess}
 }
 
+/**
+ * A program of util-linux or coreutils by its full path: the PATH of a container may not lead there.
+ *
+ * @throws KmeshError `MissingTool`
+ */
+export function toolPath(name: string): string {
+  const found = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'].find((folder) => existsSync(`${folder}/${name}`))
+  if (found === undefined) throw new KmeshError(`${name} is not installed`, {code: 'MissingTool'})
+  return `${found}/${name}`
+}
+
 /** What to put before a program so that it starts in that namespace, cgroup and as that user. */
 export function enterPrefix(
   where: Pick<ProcessRequest, 'namespacePath' | 'cgroupPath' | 'user' | 'group'>,
@@ -23,14 +34,15 @@ export function enterPrefix(
   if (where.cgroupPath !== undefined) {
     prefix.push('/bin/sh', '-c', ENTER_CGROUP, 'sh', `${where.cgroupPath}/cgroup.procs`)
   }
-  if (where.namespacePath !== undefined) prefix.push('nsenter', `--net=${where.namespacePath}`, '--')
+  if (where.namespacePath !== undefined)
+    prefix.push(toolPath('nsenter'), `--net=${where.namespacePath}`, '--')
   prefix.push(...userPrefix(where.user ?? 0, where.group ?? 0))
   return prefix
 }
 
 function userPrefix(user: number, group: number): string[] {
   if (user === 0 && group === 0) return []
-  return ['setpriv', `--reuid=${user}`, `--regid=${group}`, '--clear-groups', '--']
+  return [toolPath('setpriv'), `--reuid=${user}`, `--regid=${group}`, '--clear-groups', '--']
 }
 
 function commandLine(prefix: readonly string[], file: string, args: readonly string[]): [string, string[]] {

@@ -12,7 +12,15 @@ import {isAlive, ownProcesses, takeLock} from './liveness.ts'
 import {collectionOf} from './manifests.ts'
 import {type Cleaner, cleanSandbox, hasRemains} from './nodes/clean.ts'
 import type {RunOptions} from './run.ts'
-import {MARK, readJson, readPodRecords, type SandboxPaths, type SandboxState, sandboxPaths} from './state.ts'
+import {
+  MARK,
+  readJson,
+  readPodRecords,
+  type SandboxPaths,
+  type SandboxState,
+  sandboxPaths,
+  stateDirOf,
+} from './state.ts'
 import {type SandboxStatus, statusOf} from './status.ts'
 
 const POLL_MS = 50
@@ -29,13 +37,13 @@ export function requireRoot(): void {
   if (process.geteuid?.() !== 0) {
     throw new KmeshError('the sandbox needs root: it makes network namespaces and loads eBPF programs', {
       code: 'NeedsRoot',
-      hints: [`sudo ${process.argv.slice(1).join(' ')}`],
+      hints: [`sudo kmeshctl ${process.argv.slice(2).join(' ')}`],
     })
   }
 }
 
 export function pathsOf(name: string): SandboxPaths {
-  return sandboxPaths(name, process.env, readFileSync('/proc/mounts', 'utf8'))
+  return sandboxPaths(name, stateDirOf(name, process.env), readFileSync('/proc/mounts', 'utf8'))
 }
 
 function stateOf(paths: SandboxPaths): SandboxState | undefined {
@@ -49,7 +57,7 @@ export interface Progress {
 
 /** @returns false when it was up already, in which case nothing was done */
 export async function startSandbox(options: RunOptions, progress: Progress): Promise<boolean> {
-  const paths = pathsOf(options.name)
+  let paths = pathsOf(options.name)
   using _lock = await takeLock(options.name)
   const state = stateOf(paths)
   if (isAlive(state) && state?.phase !== 'failed') {
@@ -59,6 +67,8 @@ export async function startSandbox(options: RunOptions, progress: Progress): Pro
   if (hasRemains(paths, ownProcesses())) {
     progress.say(`cleaning up after sandbox ${options.name}, which did not end well`)
     await cleanSandbox(paths, cleaner())
+    // Where it kept its files no longer binds.
+    paths = pathsOf(options.name)
   }
   mkdirSync(paths.stateDir, {recursive: true, mode: 0o700})
   const child = spawnMain(options, paths)

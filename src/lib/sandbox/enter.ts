@@ -2,9 +2,10 @@
 /** `sandbox exec`: this process becomes the command, inside the pod. */
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {toolPath} from '../adapters/commands.ts'
 import {restoreStandardStreams} from '../adapters/standard-streams.ts'
 import {KmeshError, messageOf, UsageError} from '../errors.ts'
-import {type ContainerRecord, type PodRecord, readPodRecords, sandboxPaths} from './state.ts'
+import {type ContainerRecord, type PodRecord, readPodRecords, sandboxPaths, stateDirOf} from './state.ts'
 
 export interface EnterRequest {
   readonly sandbox: string
@@ -18,7 +19,8 @@ export interface EnterRequest {
 
 /** Only returns by throwing: signals, terminal, standard streams and exit status are the command's own from here on. */
 export function enterPod(request: EnterRequest): never {
-  const paths = sandboxPaths(request.sandbox, process.env, readFileSync('/proc/mounts', 'utf8'))
+  const stateDir = stateDirOf(request.sandbox, process.env)
+  const paths = sandboxPaths(request.sandbox, stateDir, readFileSync('/proc/mounts', 'utf8'))
   const pod = choosePod(readPodRecords(paths), request)
   const container = chooseContainer(pod, request.container)
   try {
@@ -40,22 +42,25 @@ export function enterPod(request: EnterRequest): never {
   throw new KmeshError('this Node has no process.execve', {code: 'Internal'})
 }
 
-/**
- * `env` finds nsenter (PATH is the pod's), then setpriv and, last of all, the command; node ignores SIGPIPE,
- * which a command would inherit.
- */
+/** The inner `env` looks the command up, and resets SIGPIPE: Node ignores it, which a command would inherit. */
 function commandLine(pod: PodRecord, container: ContainerRecord, command: readonly string[]): string[] {
   const user =
     container.user === 0 && container.group === 0
       ? []
-      : ['setpriv', `--reuid=${container.user}`, `--regid=${container.group}`, '--clear-groups', '--']
+      : [
+          toolPath('setpriv'),
+          `--reuid=${container.user}`,
+          `--regid=${container.group}`,
+          '--clear-groups',
+          '--',
+        ]
   return [
     'env',
-    'nsenter',
+    toolPath('nsenter'),
     `--net=${pod.networkNamespace}`,
     '--',
     ...user,
-    'env',
+    toolPath('env'),
     '--default-signal=PIPE',
     '--',
     ...command,

@@ -12,14 +12,18 @@ import {messageOf} from '../errors.ts'
 import type {Log, LogFields} from '../ports.ts'
 import {cleanSandbox} from './nodes/clean.ts'
 import {type Outside, type RunOptions, runSandbox} from './run.ts'
-import {MARK, readJson, type SandboxState, sandboxPaths, writeJson} from './state.ts'
+import {MARK, readJson, type SandboxState, sandboxPaths, stateDirOf, writeJson} from './state.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
 /** Folder of package.json: the bundle lies in dist/. */
 const root = join(import.meta.dirname, '..')
 const options = JSON.parse(process.argv[2] ?? '') as RunOptions
-const paths = sandboxPaths(options.name, process.env, readFileSync('/proc/mounts', 'utf8'))
+const paths = sandboxPaths(
+  options.name,
+  stateDirOf(options.name, process.env),
+  readFileSync('/proc/mounts', 'utf8'),
+)
 const clock = createClock()
 const commands = systemCommands()
 const log = fileLog()

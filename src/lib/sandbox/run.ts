@@ -57,6 +57,7 @@ export async function runSandbox(
     phase: 'starting',
     message: 'making network namespaces',
     startedAt: new Date(clock.nowMs()).toISOString(),
+    stateDir: paths.stateDir,
     version: outside.version,
     families: plan.families,
     server: '',

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where a sandbox keeps its things, and what it writes down about itself. */
-import {mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {KmeshError, messageOf, UsageError} from '../errors.ts'
 
@@ -15,6 +15,7 @@ export interface SandboxPaths {
   readonly stateDir: string
   readonly kubeconfig: string
   readonly logFile: string
+  /** In the run directory. */
   readonly stateFile: string
   /** Container output, one file each. */
   readonly outputDir: string
@@ -37,25 +38,27 @@ export function checkName(name: string): string {
   })
 }
 
+/** @param environment what to take XDG_STATE_HOME and HOME from; without both, /root is the home */
+export function stateDirOf(name: string, environment: Readonly<Record<string, string | undefined>>): string {
+  const base = environment['XDG_STATE_HOME'] || join(environment['HOME'] || '/root', '.local', 'state')
+  return join(base, 'kmeshctl', checkName(name))
+}
+
 /**
- * @param environment what to take XDG_STATE_HOME and HOME from; without both, /root is the home
+ * A name is one sandbox on the whole machine; where its process keeps files is said in the state file.
+ *
  * @param mounts text of /proc/mounts
  */
-export function sandboxPaths(
-  name: string,
-  environment: Readonly<Record<string, string | undefined>>,
-  mounts: string,
-): SandboxPaths {
-  checkName(name)
-  const base = environment['XDG_STATE_HOME'] || join(environment['HOME'] || '/root', '.local', 'state')
-  const stateDir = join(base, 'kmeshctl', name)
-  const runDir = join('/run/kmeshctl', name)
+export function sandboxPaths(name: string, ownStateDir: string, mounts: string): SandboxPaths {
+  const runDir = join('/run/kmeshctl', checkName(name))
+  const stateFile = join(runDir, 'state.json')
+  const stateDir = readJson<SandboxState>(stateFile)?.stateDir ?? ownStateDir
   return {
     name,
     stateDir,
     kubeconfig: join(stateDir, 'kubeconfig'),
     logFile: join(stateDir, 'sandbox.log'),
-    stateFile: join(stateDir, 'state.json'),
+    stateFile,
     outputDir: join(stateDir, 'output'),
     runDir,
     bpfDir: join(runDir, 'bpf'),
@@ -91,6 +94,7 @@ export interface SandboxState {
   /** What it is doing, or why it failed. */
   readonly message: string
   readonly startedAt: string
+  readonly stateDir: string
   readonly version: string
   readonly families: readonly string[]
   readonly server: string
@@ -186,9 +190,4 @@ export function makeDirectories(paths: SandboxPaths): void {
   for (const directory of [paths.stateDir, paths.outputDir, paths.runDir, paths.podRecordDir]) {
     mkdirSync(directory, {recursive: true, mode: 0o700})
   }
-}
-
-export function removeDirectories(paths: SandboxPaths): void {
-  rmSync(paths.runDir, {recursive: true, force: true})
-  rmSync(paths.stateDir, {recursive: true, force: true})
 }

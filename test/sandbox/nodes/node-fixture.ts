@@ -32,7 +32,7 @@ export interface Ground {
 export async function layNodes(suffix: string): Promise<Ground> {
   const name = `kmt${process.pid}-${suffix}`
   const scratch = mkdtempSync(join(tmpdir(), `${name}-`))
-  const paths = sandboxPaths(name, {XDG_STATE_HOME: scratch}, readFileSync('/proc/mounts', 'utf8'))
+  const paths = sandboxPaths(name, scratch, readFileSync('/proc/mounts', 'utf8'))
   const plan = addressPlan(name, 'dual')
   const commands = systemCommands()
   const clock = createClock()

@@ -41,9 +41,11 @@ export async function cleanSandbox(
   removeIfEmpty(dirname(paths.cgroupRoot))
   await unmount(paths.bpfDir, cleaner.commands)
   await removeNamespaces(paths, cleaner.commands)
+  rmSync(paths.podRecordDir, {recursive: true, force: true})
+  rmSync(paths.bpfDir, {recursive: true, force: true})
+  if (options.keepState === true) return
   rmSync(paths.runDir, {recursive: true, force: true})
   removeIfEmpty(dirname(paths.runDir))
-  if (options.keepState === true) return
   rmSync(paths.stateDir, {recursive: true, force: true})
   removeIfEmpty(dirname(paths.stateDir))
 }
