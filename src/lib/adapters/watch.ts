@@ -24,7 +24,7 @@ export function createInformers(options: InformersOptions): Informers {
   return {
     start: <T extends KubeObject>(path: ResourcePath, wanted: InformerOptions<T>): Informer<T> => {
       const informer = new WatchingInformer<T>(path, wanted, options)
-      informer.run()
+      void informer.run()
       return informer
     },
   }

@@ -87,10 +87,6 @@ export function setExitCode(code: number): void {
   process.exitCode = code
 }
 
-export function environment(name: string): string | undefined {
-  return process.env[name]
-}
-
 /** Messages on stderr: warnings always (but with -q), info with -v, the rest with --debug. */
 export function stderrLog(level: 'quiet' | 'normal' | 'verbose' | 'debug'): Log {
   const rank = {quiet: 0, normal: 1, verbose: 2, debug: 3}[level]

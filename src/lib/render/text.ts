@@ -42,16 +42,3 @@ export function age(milliseconds: number): string {
 function withRest(number: number, unit: string, rest: number, restUnit: string): string {
   return rest === 0 ? `${number}${unit}` : `${number}${unit}${rest}${restUnit}`
 }
-
-/** `10m`, `1h30m`, `500ms`: a duration the way it is typed. */
-export function duration(milliseconds: number): string {
-  if (milliseconds % 1000 !== 0) return `${milliseconds}ms`
-  const seconds = milliseconds / 1000
-  const parts = [
-    [Math.floor(seconds / 3600), 'h'],
-    [Math.floor(seconds / 60) % 60, 'm'],
-    [seconds % 60, 's'],
-  ] as const
-  const text = parts.map(([number, unit]) => (number > 0 ? `${number}${unit}` : '')).join('')
-  return text === '' ? '0s' : text
-}
