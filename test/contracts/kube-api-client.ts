@@ -84,7 +84,7 @@ export async function call(
 
 export interface Watch {
   readonly status: number
-  /** The next event; undefined when the server ended the stream. Fails after 5 s. */
+  /** The next event; undefined when the server ended the stream. Fails after 20 s. */
   next(): Promise<Json | undefined>
   close(): void
 }
@@ -98,7 +98,7 @@ export async function watch(access: Access, path: string, options: CallOptions =
     next: async () => {
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no watch event on ${path} within 5 s`)), 5000)
+        timer = setTimeout(() => reject(new Error(`no watch event on ${path} within 20 s`)), 20_000)
       })
       try {
         const line = await Promise.race([lines.next(), late])

@@ -55,6 +55,7 @@ const ROWS: readonly Row[] = [
   {command: 'version', output: /Server Version: v1\.33\./},
   {command: 'api-resources', output: /deployments +deploy +apps\/v1 +true +Deployment/},
   {command: 'api-versions', output: /discovery\.k8s\.io\/v1/},
+  {command: 'create namespace other', failure: /kubectl create -f FILE/},
   {command: 'create -f TYPO', failure: /strict decoding error: unknown field "dta"/},
   {command: 'create -f MANIFEST', output: /deployment\.apps\/web created/},
   {command: 'apply -f MANIFEST', output: /deployment\.apps\/web configured/},

@@ -52,6 +52,10 @@ export async function forwardUpgrade(
   if (ports.some((port) => !/^\d{1,5}$/.test(port)))
     throw badRequest(`ports: Invalid value: ${JSON.stringify(ports)}`)
   const stream = await dial(dialNode, node)
+  if (socket.destroyed) {
+    stream.destroy()
+    return
+  }
   const search = new URLSearchParams(ports.map((port) => ['port', port]))
   const path = `/portForward/${encodeURIComponent(target.namespace)}/${encodeURIComponent(target.name)}`
   const lines = [`${request.method} ${path}${ports.length > 0 ? `?${search}` : ''} HTTP/1.1`, `Host: ${node}`]

@@ -64,6 +64,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const upgraded = new Set<Duplex>()
 
   const listener: RequestListener = (request, response) => {
+    // A client that goes away in the middle is no fault of ours, and must not end the process.
+    response.on('error', (thrown) => log.debug('answer broke off', {url: request.url, error: thrown.message}))
     serve(context, authorize, options.gitVersion ?? GIT_VERSION, request, response).catch((thrown) => {
       refuse(log, request, response, thrown)
     })
@@ -210,7 +212,7 @@ function logFailure(log: Log, request: IncomingMessage, error: StatusError, thro
 function refuse(log: Log, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
   const error = toStatusError(thrown)
   logFailure(log, request, error, thrown)
-  if (response.headersSent) {
+  if (response.headersSent || response.destroyed) {
     response.destroy()
     return
   }

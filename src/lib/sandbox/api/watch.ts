@@ -53,6 +53,8 @@ export function serveWatch(
   response.flushHeaders()
 
   const send = (line: string): void => {
+    // Between the end of a connection and its close event there may still be changes.
+    if (response.destroyed || response.writableEnded) return
     response.write(line)
     // A client that does not read must not make us hold its events; it finds the connection closed.
     if (response.writableLength > limits.backlogBytes) response.destroy()
