@@ -7,6 +7,7 @@ const root = join(import.meta.dirname, '..')
 const tool = (name: string) => join(root, 'node_modules/.bin', name)
 
 const CHECKS: readonly {readonly name: string; readonly command: readonly string[]}[] = [
+  {name: 'lockfile holds every platform', command: [process.execPath, 'bin/lockfile.ts']},
   {name: 'types (tsc)', command: [process.execPath, tool('tsc')]},
   {
     name: 'format and lint (biome)',
