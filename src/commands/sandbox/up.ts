@@ -7,6 +7,7 @@ import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
 import {messageOf, UsageError} from '../../lib/errors.ts'
 import {createObjects, lookAtSandbox, requireRoot, startSandbox} from '../../lib/sandbox/client.ts'
 import {parseManifests} from '../../lib/sandbox/manifests.ts'
+import {MAX_NODES} from '../../lib/sandbox/nodes/addresses.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
 
 export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
@@ -20,7 +21,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
   ]
   static override flags = {
     ...sandboxFlags,
-    nodes: Flags.integer({description: 'number of nodes', default: 2, min: 1, max: 60}),
+    nodes: Flags.integer({description: 'number of nodes', default: 2, min: 1, max: MAX_NODES}),
     'ip-family': Flags.option({options: ['ipv4', 'ipv6', 'dual'] as const})({
       description: 'address families of pods, services and nodes',
       default: 'dual',

@@ -6,7 +6,6 @@ import {KmeshError, messageOf, UsageError} from '../errors.ts'
 
 /** Every process of a sandbox has this in its environment; the value is the sandbox's name. */
 export const MARK = 'KMESHCTL_SANDBOX'
-export const DEFAULT_NAME = 'sandbox'
 const NETNS_DIRECTORY = '/run/netns'
 
 export interface SandboxPaths {

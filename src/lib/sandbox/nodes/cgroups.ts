@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Directories of a cgroup2 file system. Paths are absolute. */
-import {mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, rmdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {Clock} from '../../ports.ts'
 
@@ -21,15 +21,6 @@ export function killCgroup(path: string): void {
     writeFileSync(join(path, 'cgroup.kill'), '1')
   } catch (error) {
     if (!isGone(error)) throw error
-  }
-}
-
-export function hasProcesses(path: string): boolean {
-  try {
-    return /^populated 1$/m.test(readFileSync(join(path, 'cgroup.events'), 'utf8'))
-  } catch (error) {
-    if (isGone(error)) return false
-    throw error
   }
 }
 
