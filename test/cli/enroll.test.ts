@@ -18,6 +18,8 @@ before(async () => {
     n3: {daemon: 'none'},
     n4: {daemon: 'gone'},
     n5: {daemon: 'own', delayMs: 600_000},
+    // Long enough for the live view to be loaded and drawn.
+    n6: {daemon: 'own', delayMs: 3000},
   })
 })
 
@@ -175,7 +177,7 @@ test('a question on a terminal: no is exit 1 and changes nothing', async () => {
 })
 
 test('yes goes on, with live progress', async () => {
-  await namespaceWith('ten', {web: 'n1'})
+  await namespaceWith('ten', {web: 'n6'})
   const run = await mesh.kmeshctl(['enroll', 'namespace', 'ten'], {terminal: {waitFor: '[y/N]', type: 'y\n'}})
   assert.equal(run.code, 0)
   assert.match(run.stdout, /0\/1 captured/)
@@ -183,7 +185,7 @@ test('yes goes on, with live progress', async () => {
 })
 
 test('live progress on stderr leaves a redirected stdout clean', async () => {
-  await namespaceWith('fourteen', {web: 'n1'})
+  await namespaceWith('fourteen', {web: 'n6'})
   const stdoutFile = join(tmpdir(), `kmt${process.pid}-stdout`)
   const terminal = {waitFor: '[y/N]', type: 'y\n', stdoutFile}
   const run = await mesh.kmeshctl(['enroll', 'namespace', 'fourteen', '-o', 'name'], {terminal})
