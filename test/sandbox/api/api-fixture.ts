@@ -131,7 +131,7 @@ export function startFakeKubelet({kube, informers}: ApiFixture, times = {startMs
             phase: 'Running',
             podIP: v4,
             podIPs: [{ip: v4}, {ip: v6}],
-            conditions: [{type: 'Ready', status: 'True'}],
+            conditions: [{type: 'Ready', status: 'True', lastTransitionTime: new Date().toISOString()}],
             containerStatuses: pod.spec.containers.map((container) => ({
               name: container.name,
               ready: true,

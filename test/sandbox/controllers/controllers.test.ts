@@ -10,6 +10,8 @@ import {
   type Pod,
   RESOURCES,
 } from '../../../src/lib/model/kube.ts'
+import type {Deployment} from '../../../src/lib/sandbox/controllers/apps.ts'
+import {call} from '../../contracts/kube-api-client.ts'
 import {type ApiFixture, addNodes, eventually, startApi, startFakeKubelet} from '../api/api-fixture.ts'
 
 let fixture: ApiFixture
@@ -32,8 +34,9 @@ afterEach(async () => {
   assert.deepEqual(fixture.problems, [])
 })
 
-async function createDeployment(replicas: number, strategy?: object): Promise<void> {
+async function createDeployment(replicas: number, strategy?: object, more: object = {}): Promise<void> {
   const spec = {
+    ...more,
     replicas,
     ...(strategy ? {strategy} : {}),
     selector: {matchLabels: {app: 'web'}},
@@ -255,4 +258,37 @@ test('a pod that its ReplicaSet no longer selects is let go and replaced; a matc
       undefined
     )
   })
+})
+
+test('minReadySeconds: a Ready pod counts as available only after that time', async () => {
+  const path = {...RESOURCES.deployments, ...NAMESPACE, name: 'web'}
+  await createDeployment(1, undefined, {minReadySeconds: 2})
+  const [pod] = await readyPods(1)
+  const readyMs = Date.parse(
+    pod?.status?.conditions?.find(({type}) => type === 'Ready')?.lastTransitionTime ?? '',
+  )
+  const early = await eventually(async () => {
+    const {status} = await fixture.kube.get<Deployment>(path)
+    return status?.readyReplicas === 1 ? status : undefined
+  })
+  assert.equal(early.availableReplicas, 0)
+  await eventually(
+    async () => (await fixture.kube.get<Deployment>(path)).status?.availableReplicas || undefined,
+  )
+  assert.ok(Date.now() >= readyMs + 2000)
+})
+
+test('a Deployment that is deleted with Orphan leaves its ReplicaSet and pods, without their owner', async () => {
+  await createDeployment(1)
+  const [pod] = await readyPods(1)
+  const access = {server: fixture.server, authorityPem: fixture.authority.certificatePem, ...fixture.admin}
+  const url = '/apis/apps/v1/namespaces/shop/deployments/web?propagationPolicy=Orphan'
+  assert.equal((await call(access, 'DELETE', url)).status, 200)
+  await eventually(async () => {
+    const {items} = await fixture.kube.list({...RESOURCES.deployments, ...NAMESPACE})
+    return items.length === 0 || undefined
+  })
+  const [set] = (await fixture.kube.list({...RESOURCES.replicasets, ...NAMESPACE})).items
+  assert.equal(set?.metadata.ownerReferences, undefined)
+  assert.equal((await readyPods(1))[0]?.metadata.uid, pod?.metadata.uid)
 })

@@ -11,7 +11,7 @@ import {
 } from '../../../src/lib/sandbox/controllers/rollout.ts'
 
 function set(name: string, replicas: number, available = replicas, pods = replicas): SetState {
-  return {name, replicas, available, active: pods, pods}
+  return {name, replicas, available, ready: available, active: pods, pods}
 }
 
 function plan(state: Partial<RolloutState> & Pick<RolloutState, 'current' | 'old'>): Record<string, number> {

@@ -17,6 +17,7 @@ export interface LabelSelector {
 export interface ReplicaSet extends KubeObject {
   readonly spec?: {
     readonly replicas?: number
+    readonly minReadySeconds?: number
     readonly selector?: LabelSelector
     readonly template?: PodTemplate
   }
@@ -34,6 +35,8 @@ export interface Deployment extends KubeObject {
     readonly selector?: LabelSelector
     readonly template?: PodTemplate
     readonly paused?: boolean
+    /** How long a pod must have been Ready to count as available. */
+    readonly minReadySeconds?: number
     readonly revisionHistoryLimit?: number
     readonly strategy?: {
       readonly type?: string

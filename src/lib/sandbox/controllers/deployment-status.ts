@@ -13,6 +13,7 @@ export function deploymentStatus(
   const desired = deployment.spec?.replicas ?? 1
   const available = all.reduce((sum, set) => sum + set.available, 0)
   const total = all.reduce((sum, set) => sum + set.active, 0)
+  const ready = all.reduce((sum, set) => sum + set.ready, 0)
   const missing = Math.max(0, desired - available)
   const maxUnavailable = resolveShare(
     deployment.spec?.strategy?.rollingUpdate?.maxUnavailable,
@@ -39,7 +40,7 @@ export function deploymentStatus(
     observedGeneration: deployment.metadata.generation ?? 0,
     replicas: total,
     updatedReplicas: current.active,
-    readyReplicas: available,
+    readyReplicas: ready,
     availableReplicas: available,
     unavailableReplicas: missing,
     conditions,

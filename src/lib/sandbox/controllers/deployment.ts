@@ -5,11 +5,11 @@ import {fnv1a32} from '../../model/ids.ts'
 import {isPodReady, objectKey, type Pod, RESOURCES} from '../../model/kube.ts'
 import type {Kube} from '../../ports.ts'
 import {controllerReference, type Deployment, isControlledBy, type ReplicaSet} from './apps.ts'
+import {countAvailable, isAlive} from './availability.ts'
 import type {ControllerContext} from './context.ts'
 import {deploymentStatus} from './deployment-status.ts'
-import {isAlive} from './replicaset.ts'
 import {planRollout, resolveShare, type SetState} from './rollout.ts'
-import {createWorkQueue} from './work-queue.ts'
+import {createWorkQueue, type WorkQueue} from './work-queue.ts'
 
 const HASH_LABEL = 'pod-template-hash'
 const REVISION = 'deployment.kubernetes.io/revision'
@@ -18,7 +18,7 @@ const DEFAULT_HISTORY = 10
 /** @returns function that stops it */
 export function startDeploymentController(context: ControllerContext): () => void {
   const {view, clock, log} = context
-  const queue = createWorkQueue('deployment', clock, log, (key) => reconcile(context, key))
+  const queue: WorkQueue = createWorkQueue('deployment', clock, log, (key) => reconcile(context, key, queue))
   const isReady = (): boolean => view.replicasets.synced && view.pods.synced
   const addAll = (): void => {
     if (isReady()) for (const deployment of view.deployments.values()) queue.add(objectKey(deployment))
@@ -41,7 +41,11 @@ export function startDeploymentController(context: ControllerContext): () => voi
   return queue.close
 }
 
-async function reconcile({view, kube, clock}: ControllerContext, key: string): Promise<void> {
+async function reconcile(
+  {view, kube, clock}: ControllerContext,
+  key: string,
+  queue: WorkQueue,
+): Promise<void> {
   const deployment = view.deployments.get(key)
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return
   const {namespace = '', uid} = deployment.metadata
@@ -58,7 +62,10 @@ async function reconcile({view, kube, clock}: ControllerContext, key: string): P
     return
   }
   const pods = [...view.pods.inNamespace(namespace)]
-  const states = new Map(sets.map((set) => [set, stateOf(set, pods)]))
+  const minReadySeconds = deployment.spec?.minReadySeconds ?? 0
+  const states = new Map(sets.map((set) => [set, stateOf(set, pods, minReadySeconds, clock.nowMs())]))
+  const waits = [...states.values()].flatMap(({nextInMs}) => nextInMs ?? [])
+  if (waits.length > 0) queue.addLater(key, Math.min(...waits))
   if (deployment.spec?.paused !== true) await scaleSets(kube, deployment, current, states)
   await writeStatus(kube, deployment, current, states, clock.nowMs())
   await dropHistory(kube, deployment, current, states)
@@ -74,12 +81,18 @@ function hasTemplate(set: ReplicaSet, deployment: Deployment): boolean {
   )
 }
 
-function stateOf(set: ReplicaSet, pods: readonly Pod[]): SetState {
+interface ObservedSet extends SetState {
+  /** When the next Ready pod will count as available. */
+  readonly nextInMs?: number | undefined
+}
+
+function stateOf(set: ReplicaSet, pods: readonly Pod[], minReadySeconds: number, nowMs: number): ObservedSet {
   const own = pods.filter((pod) => isControlledBy(pod, set.metadata.uid))
   return {
     name: set.metadata.name ?? '',
     replicas: set.spec?.replicas ?? 0,
-    available: own.filter((pod) => isAlive(pod) && isPodReady(pod)).length,
+    ...countAvailable(own, minReadySeconds, nowMs),
+    ready: own.filter((pod) => isAlive(pod) && isPodReady(pod)).length,
     active: own.filter(isAlive).length,
     pods: own.length,
   }
@@ -106,6 +119,7 @@ async function createSet(kube: Kube, deployment: Deployment, sets: readonly Repl
     },
     spec: {
       replicas: 0,
+      ...(deployment.spec?.minReadySeconds ? {minReadySeconds: deployment.spec.minReadySeconds} : {}),
       selector: {matchLabels: {...deployment.spec?.selector?.matchLabels, [HASH_LABEL]: hash}},
       ...(template ? {template: {...template, metadata: {...template.metadata, labels}}} : {}),
     },
@@ -155,7 +169,16 @@ async function scaleSets(
 }
 
 function stateIn(states: ReadonlyMap<ReplicaSet, SetState>, set: ReplicaSet): SetState {
-  return states.get(set) ?? {name: set.metadata.name ?? '', replicas: 0, available: 0, active: 0, pods: 0}
+  return (
+    states.get(set) ?? {
+      name: set.metadata.name ?? '',
+      replicas: 0,
+      available: 0,
+      ready: 0,
+      active: 0,
+      pods: 0,
+    }
+  )
 }
 
 async function writeStatus(

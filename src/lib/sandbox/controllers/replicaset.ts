@@ -4,41 +4,29 @@ import {KubeStatusError} from '../../errors.ts'
 import {isPodReady, objectKey, type Pod, RESOURCES} from '../../model/kube.ts'
 import type {Kube} from '../../ports.ts'
 import {controllerReference, isControlledBy, type ReplicaSet} from './apps.ts'
+import {countAvailable, isAlive} from './availability.ts'
 import type {ControllerContext} from './context.ts'
-import {createExpectations} from './expectations.ts'
+import {createExpectations, type Expectations} from './expectations.ts'
 import {adoptStrays, isSelected, releasePod} from './ownership.ts'
-import {createWorkQueue} from './work-queue.ts'
+import {createWorkQueue, type WorkQueue} from './work-queue.ts'
 
 /** At most this many creates or deletes of one ReplicaSet are under way. */
 const BATCH = 50
 
 /** @returns function that stops it */
-export function startReplicaSetController({view, kube, clock, log}: ControllerContext): () => void {
+export function startReplicaSetController(context: ControllerContext): () => void {
+  const {view, kube, clock, log} = context
   const expectations = createExpectations(clock)
-  const queue = createWorkQueue('replica set', clock, log, async (key) => {
+  const queue: WorkQueue = createWorkQueue('replica set', clock, log, async (key) => {
     const set = view.replicasets.get(key)
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return
-    const {namespace = '', uid} = set.metadata
-    const all = [...view.pods.inNamespace(namespace)]
-    const cached = all.filter((pod) => isControlledBy(pod, uid))
-    const owned = expectations.overlay(key, cached).filter(isAlive)
-    const kept = owned.filter((pod) => isSelected(set, pod))
-    await Promise.all(owned.filter((pod) => !kept.includes(pod)).map((pod) => releasePod(kube, set, pod)))
-    const pods = [...kept, ...(await adoptStrays(kube, set, all.filter(isAlive)))]
+    const pods = await claimPods(context, expectations, key, set)
     const missing = (set.spec?.replicas ?? 1) - pods.length
-    if (missing > 0) {
-      await Promise.all(
-        Array.from({length: Math.min(missing, BATCH)}, async () =>
-          expectations.created(key, await createPod(kube, set)),
-        ),
-      )
-    } else if (missing < 0) {
-      const surplus = surplusPods(pods, Math.min(-missing, BATCH))
-      for (const pod of surplus) expectations.deleted(key, pod)
-      await Promise.all(surplus.map((pod) => deletePod(kube, pod)))
-    }
+    await adjust(kube, expectations, key, set, pods, missing)
     if (Math.abs(missing) > BATCH) queue.add(key)
-    await writeStatus(kube, set, pods)
+    const {available, nextInMs} = countAvailable(pods, set.spec?.minReadySeconds ?? 0, clock.nowMs())
+    if (nextInMs !== undefined) queue.addLater(key, nextInMs)
+    await writeStatus(kube, set, pods, available)
   })
 
   view.replicasets.onChange((set, _, isDeleted) => {
@@ -61,10 +49,37 @@ export function startReplicaSetController({view, kube, clock, log}: ControllerCo
   return queue.close
 }
 
-/** Counts towards the replicas: neither finished nor on its way out. */
-export function isAlive(pod: Pod): boolean {
-  const phase = pod.status?.phase
-  return pod.metadata.deletionTimestamp === undefined && phase !== 'Succeeded' && phase !== 'Failed'
+/** The pods that are the set's, after letting go of those that it no longer selects and taking in strays. */
+async function claimPods(
+  {view, kube}: ControllerContext,
+  expectations: Expectations,
+  key: string,
+  set: ReplicaSet,
+): Promise<Pod[]> {
+  const {namespace = '', uid} = set.metadata
+  const all = [...view.pods.inNamespace(namespace)]
+  const cached = all.filter((pod) => isControlledBy(pod, uid))
+  const owned = expectations.overlay(key, cached).filter(isAlive)
+  const lost = owned.filter((pod) => !isSelected(set, pod))
+  await Promise.all(lost.map((pod) => releasePod(kube, set, pod)))
+  const adopted = await adoptStrays(kube, set, all.filter(isAlive))
+  return [...owned.filter((pod) => isSelected(set, pod)), ...adopted]
+}
+
+/** Creates the pods that are missing, or deletes as many as are too many. */
+async function adjust(
+  kube: Kube,
+  expectations: Expectations,
+  key: string,
+  set: ReplicaSet,
+  pods: readonly Pod[],
+  missing: number,
+): Promise<void> {
+  const create = async (): Promise<void> => expectations.created(key, await createPod(kube, set))
+  await Promise.all(Array.from({length: Math.max(0, Math.min(missing, BATCH))}, create))
+  const surplus = surplusPods(pods, Math.max(0, Math.min(-missing, BATCH)))
+  for (const pod of surplus) expectations.deleted(key, pod)
+  await Promise.all(surplus.map((pod) => deletePod(kube, pod)))
 }
 
 async function createPod(kube: Kube, set: ReplicaSet): Promise<Pod> {
@@ -102,13 +117,18 @@ export function surplusPods(pods: readonly Pod[], count: number): Pod[] {
     .slice(0, count)
 }
 
-async function writeStatus(kube: Kube, set: ReplicaSet, pods: readonly Pod[]): Promise<void> {
+async function writeStatus(
+  kube: Kube,
+  set: ReplicaSet,
+  pods: readonly Pod[],
+  available: number,
+): Promise<void> {
   const ready = pods.filter(isPodReady).length
   const status = {
     replicas: pods.length,
     fullyLabeledReplicas: pods.length,
     readyReplicas: ready,
-    availableReplicas: ready,
+    availableReplicas: available,
     observedGeneration: set.metadata.generation ?? 0,
   }
   const old = set.status as Readonly<Record<string, number>> | undefined

@@ -17,8 +17,10 @@ export interface RolloutState {
 export interface SetState {
   readonly name: string
   readonly replicas: number
-  /** Ready pods that are not on their way out. */
+  /** Pods that have been Ready for long enough and are not on their way out. */
   readonly available: number
+  /** Ready pods that are not on their way out. */
+  readonly ready: number
   /** Pods that count as replicas: not finished, not on their way out. */
   readonly active: number
   /** Pods that exist, in whatever state. */
