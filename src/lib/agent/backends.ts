@@ -9,8 +9,13 @@ export interface BackendState {
   /** From the pod, when it is known; it decides. */
   podAddress: string | undefined
   frontend: boolean
-  /** Service family name -> address that its slices give. */
-  readonly services: Map<string, string>
+  /** Service families, each with the address that its slices give. Few, so a list is smaller than a map. */
+  services: readonly ServiceUse[]
+}
+
+export interface ServiceUse {
+  readonly service: string
+  readonly address: string
 }
 
 export class Backends {
@@ -47,14 +52,17 @@ export class Backends {
 
   addService(endpoint: DesiredEndpoint, service: string): BackendState {
     const state = this.#ensure(endpoint.name)
-    state.services.set(service, endpoint.address)
+    const known = state.services.find((use) => use.service === service)
+    if (known?.address === endpoint.address) return state
+    const others = state.services.filter((use) => use.service !== service)
+    state.services = [...others, {service, address: endpoint.address}]
     return state
   }
 
   removeService(name: string, service: string): void {
     const state = this.#byName.get(name)
     if (state === undefined) return
-    state.services.delete(service)
+    state.services = state.services.filter((use) => use.service !== service)
     this.#dropUnused(state)
   }
 
@@ -66,7 +74,7 @@ export class Backends {
       id: this.#assign(name),
       podAddress: undefined,
       frontend: false,
-      services: new Map(),
+      services: [],
     }
     this.#byName.set(name, state)
     this.#wantedIds.add(state.id)
@@ -74,7 +82,7 @@ export class Backends {
   }
 
   #dropUnused(state: BackendState): void {
-    if (state.podAddress !== undefined || state.services.size > 0) return
+    if (state.podAddress !== undefined || state.services.length > 0) return
     this.#byName.delete(state.name)
     this.#wantedIds.delete(state.id)
   }
@@ -85,9 +93,12 @@ export function backendValue(
   state: BackendState,
   idOf: (service: string) => number | undefined,
 ): BackendValue | undefined {
-  const address = state.podAddress ?? state.services.values().next().value
+  const address = state.podAddress ?? state.services[0]?.address
   if (address === undefined) return undefined
-  const names = [...state.services.keys()].sort().slice(0, MAX_SERVICES)
+  const names = state.services
+    .map((use) => use.service)
+    .sort()
+    .slice(0, MAX_SERVICES)
   const services = names.map(idOf).filter((id) => id !== undefined)
   return {address, services, waypointAddress: null, waypointPort: 0}
 }

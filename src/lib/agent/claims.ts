@@ -2,34 +2,31 @@
 /** Who wants an address in km_frontend. Services go before pods, later claims before earlier ones. */
 
 interface Claim {
+  /** Name of the service family or backend, unique among all. */
+  readonly owner: string
   readonly id: number
   readonly isService: boolean
 }
 
 export class AddressClaims {
-  readonly #claims = new Map<string, Map<string, Claim>>()
+  /** Oldest first. Nearly always one, so a list is smaller than a map. */
+  readonly #claims = new Map<string, readonly Claim[]>()
 
-  /** @param owner - name of the service family or backend, unique among all */
-  claim(address: string, owner: string, claim: Claim): void {
-    const claims = this.#claims.get(address) ?? new Map<string, Claim>()
-    if (claims.get(owner)?.id !== claim.id) {
-      claims.delete(owner)
-      claims.set(owner, claim)
-    }
-    this.#claims.set(address, claims)
+  claim(address: string, claim: Claim): void {
+    const claims = this.#claims.get(address) ?? []
+    if (claims.some(({owner, id}) => owner === claim.owner && id === claim.id)) return
+    this.#claims.set(address, [...claims.filter(({owner}) => owner !== claim.owner), claim])
   }
 
   release(address: string, owner: string): void {
-    const claims = this.#claims.get(address)
-    claims?.delete(owner)
-    if (claims?.size === 0) this.#claims.delete(address)
+    const left = (this.#claims.get(address) ?? []).filter((claim) => claim.owner !== owner)
+    if (left.length === 0) this.#claims.delete(address)
+    else this.#claims.set(address, left)
   }
 
   /** The id that the address should lead to; undefined when nobody wants it. */
   winner(address: string): number | undefined {
     const claims = this.#claims.get(address)
-    if (claims === undefined) return undefined
-    const ordered = [...claims.values()]
-    return (ordered.findLast((claim) => claim.isService) ?? ordered.at(-1))?.id
+    return (claims?.findLast((claim) => claim.isService) ?? claims?.at(-1))?.id
   }
 }

@@ -241,10 +241,11 @@ function nameEndpoint(
   settings: DesiredSettings,
 ): DesiredEndpoint | undefined {
   const address = endpoint.addresses[0]
-  if (!isAddress(address) || familyOf(address) !== family) return undefined
+  if (address === undefined || address.includes(':') !== (family === 6)) return undefined
   const namespace = service.metadata.namespace ?? ''
   const reference = endpoint.targetRef
   if (reference?.kind !== 'Pod' || !reference.name) {
+    if (!isAddress(address)) return undefined
     const normal = normalAddress(address)
     return {
       name: `Kubernetes/discovery.k8s.io/EndpointSlice/${objectKey(service)}/${normal}`,
@@ -256,6 +257,7 @@ function nameEndpoint(
   if (pod !== undefined && reference.uid !== undefined && pod.uid !== reference.uid) return undefined
   const own = pod?.backends.find((backend) => backend.family === family)
   if (own !== undefined) return own
+  if (!isAddress(address)) return undefined
   const name = workloadName(podNamespace, reference.name)
   const primary = family === settings.unknownPodFamily
   return {name: primary ? name : secondaryName(name, family), address: normalAddress(address)}

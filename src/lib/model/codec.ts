@@ -77,8 +77,14 @@ export function addressText(bytes: Uint8Array): string {
   return new ipaddr.IPv6(Array.from(bytes)).toRFC5952String()
 }
 
+/** Four decimal numbers to 255 without leading zeros; everything else is for the library. */
+const DOTTED_QUAD = new RegExp(`^${Array(4).fill('(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)').join('\\.')}$`)
+
 /** 4 or 16 network-order bytes; IPv4-mapped IPv6 becomes IPv4. @throws LayoutError when it is no address. */
 export function addressBytes(text: string): Uint8Array {
+  // The usual case by hand: 100,000 of them go through here when an agent starts.
+  const quad = DOTTED_QUAD.exec(text)
+  if (quad !== null) return Uint8Array.of(Number(quad[1]), Number(quad[2]), Number(quad[3]), Number(quad[4]))
   if (!ipaddr.isValid(text)) throw new LayoutError(`'${text}' is not an IP address`)
   return Uint8Array.from(ipaddr.process(text).toByteArray())
 }
