@@ -50,12 +50,17 @@ function commandLine(prefix: readonly string[], file: string, args: readonly str
   return [first, rest]
 }
 
+/** `ip` and `iptables` are in folders that a plain `su` has not in its PATH. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return {...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`}
+}
+
 async function runToEnd(request: CommandRequest): Promise<string> {
   const [file, args] = commandLine(enterPrefix(request), request.file, request.args)
   const child = spawn(file, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: request.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    ...(request.env === undefined ? {} : {env: {...request.env}}),
+    env: request.env === undefined ? ownEnvironment() : {...request.env},
     killSignal: 'SIGKILL',
   })
   const stdout = collect(child.stdout)

@@ -77,6 +77,17 @@ suite('kubelet', () => {
     assert.equal(api.condition('missing', 'Ready'), 'False')
   })
 
+  test('what the sandbox cannot do is said, not left out', async () => {
+    const env = [{name: 'NODE', valueFrom: {fieldRef: {fieldPath: 'spec.nodeName'}}}] as never
+    api.create('init', {initContainers: [shell('true')], containers: [shell('sleep 60')]})
+    api.create('field', {containers: [{...shell('sleep 60'), env}]})
+    await eventually('both say so', () =>
+      ['init', 'field'].every((pod) => container(pod)?.state?.waiting?.reason === 'CreateContainerError'),
+    )
+    assert.match(container('init')?.state?.waiting?.message ?? '', /no init containers/)
+    assert.match(container('field')?.state?.waiting?.message ?? '', /env NODE: .*no valueFrom/)
+  })
+
   test('restarts what ends, and tells how it ended', async () => {
     api.create('crash', {containers: [shell('echo run; exit 3')]})
     await eventually('it waits', () => container('crash')?.state?.waiting?.reason === 'CrashLoopBackOff')

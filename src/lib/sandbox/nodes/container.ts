@@ -29,6 +29,8 @@ export interface ContainerSettings {
   readonly restartPolicy: string
   /** Primary address of the pod. */
   readonly address: string
+  /** What the sandbox cannot do that it asks for: then it is not started, and says so. */
+  readonly unsupported: string | undefined
 }
 
 export class ContainerRunner {
@@ -69,6 +71,8 @@ export class ContainerRunner {
       waiting.abort()
     }
     killCgroup(this.settings.cgroup)
+    // It may not have reached its cgroup yet.
+    this.#process?.signal('SIGKILL')
     await this.#loop
   }
 
@@ -106,6 +110,7 @@ export class ContainerRunner {
       this.#become({kind: 'waiting', reason, message: messageOf(error)})
       return undefined
     }
+    if (this.#stopping.aborted) this.#process.signal('SIGKILL')
     const nowMs = this.#node.clock.nowMs()
     this.ready = this.settings.container.readinessProbe === undefined
     this.#become({kind: 'running', startedAtMs: nowMs, pid: this.#process.pid})
@@ -124,7 +129,8 @@ export class ContainerRunner {
   }
 
   async #launch(): Promise<RunningProcess> {
-    const {container, environment} = this.settings
+    const {container, environment, unsupported} = this.settings
+    if (unsupported !== undefined) throw new CreateContainerError(unsupported)
     const line = commandLineOf(container, environment, this.#node.echoProgram)
     makeCgroup(this.settings.cgroup)
     return await this.#node.commands.start({...this.#place(line), env: environment})

@@ -105,6 +105,13 @@ function findForward(
   if (action !== 'portForward') return {status: 404, message: `no such path: ${url.pathname}`}
   const pod = kubelet.pod(namespace, name)
   if (pod === undefined) return {status: 404, message: `no pod ${namespace}/${name} on node ${node.name}`}
+  const offered = request.headers['sec-websocket-protocol'] ?? ''
+  if (!offered.split(/\s*,\s*/).includes(PROTOCOL)) {
+    return {
+      status: 400,
+      message: `port-forward needs the WebSocket subprotocol ${PROTOCOL}, not "${offered}"`,
+    }
+  }
   const ports = url.searchParams.getAll('port').flatMap((list) => list.split(',').map(Number))
   const isValid = ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536)
   if (ports.length === 0 || ports.length > MAX_PORTS || !isValid) {

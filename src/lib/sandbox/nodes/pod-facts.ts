@@ -53,7 +53,16 @@ export function containerSettings(
     group: container.securityContext?.runAsGroup ?? defaults?.runAsGroup ?? 0,
     restartPolicy: pod.spec?.restartPolicy ?? 'Always',
     address: facts.addresses[0]?.address ?? '',
+    unsupported: unsupportedPart(pod, container),
   }
+}
+
+/** Without these a program would run on wrong assumptions; volumes and liveness probes are left out. */
+function unsupportedPart(pod: Pod, container: Container): string | undefined {
+  if ((pod.spec?.initContainers ?? []).length > 0) return 'the sandbox runs no init containers'
+  if ('envFrom' in container) return 'the sandbox knows no envFrom'
+  const reference = container.env?.find((entry) => 'valueFrom' in entry)
+  return reference === undefined ? undefined : `env ${reference.name}: the sandbox knows no valueFrom`
 }
 
 export function podRecord(
