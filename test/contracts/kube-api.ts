@@ -295,6 +295,28 @@ export function kubeApiContract(name: string, start: () => Promise<Target>): voi
       assert.equal((await request('GET', `${base}/configmaps?fieldSelector=data.a%3Db`)).status, 400)
     })
 
+    test('lists come in pages; all of them are told as of the first', async () => {
+      for (const number of [1, 2, 3, 4, 5]) {
+        await create(configMap({name: `page-${number}`, labels: {page: 'yes'}}))
+      }
+      const path = `${base}/configmaps?labelSelector=page&limit=2`
+      const first = (await request('GET', path)).body
+      await create(configMap({name: 'page-0', labels: {page: 'yes'}}))
+      const names = [first.items.map((item: Json) => item.metadata.name)]
+      let page = first
+      while (page.metadata.continue) {
+        page = (await request('GET', `${path}&continue=${encodeURIComponent(page.metadata.continue)}`)).body
+        names.push(page.items.map((item: Json) => item.metadata.name))
+        assert.equal(page.metadata.resourceVersion, first.metadata.resourceVersion)
+      }
+      assert.deepEqual(names, [['page-1', 'page-2'], ['page-3', 'page-4'], ['page-5']])
+      const from = `resourceVersion=${first.metadata.resourceVersion}`
+      const events = await watch(target, `${base}/configmaps?watch=1&labelSelector=page&${from}`)
+      assert.equal((await events.next()).object.metadata.name, 'page-0')
+      events.close()
+      assert.equal((await request('GET', `${path}&continue=nonsense`)).status, 400)
+    })
+
     test('a watch from the list tells every later change in order', async () => {
       const version = (await request('GET', `${base}/configmaps`)).body.metadata.resourceVersion
       await create(configMap({name: 'watched', labels: {watch: 'yes'}}))

@@ -5,12 +5,13 @@ import type {Clock} from '../../ports.ts'
 import type {ServiceRanges} from './addresses.ts'
 import type {DialNode} from './kubelet.ts'
 import type {StoredObject} from './object.ts'
+import {keyOf} from './paging.ts'
 import {negotiate, renderObject} from './represent.ts'
 import type {ResourceRoute} from './route.ts'
 import {scaleOf} from './scale.ts'
 import {selection} from './selectors.ts'
 import {notFound} from './status.ts'
-import {type Store, storeKey} from './store.ts'
+import type {Store} from './store.ts'
 
 export interface ApiContext {
   readonly store: Store
@@ -59,9 +60,6 @@ export function sendObject(
 export function selected(context: ApiContext, {route, query}: ApiRequest): StoredObject[] {
   const matches = selection(query, route.row, route.namespace)
   const found = [...context.store.values(route.row)].filter(matches)
-  const keyed = found.map((object) => ({
-    key: storeKey(object.metadata.namespace ?? '', object.metadata.name),
-    object,
-  }))
+  const keyed = found.map((object) => ({key: keyOf(object), object}))
   return keyed.sort((left, right) => (left.key < right.key ? -1 : 1)).map(({object}) => object)
 }

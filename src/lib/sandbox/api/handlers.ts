@@ -3,6 +3,7 @@
 import type {ServerResponse} from 'node:http'
 import {type ApiContext, type ApiRequest, selected, send, sendObject, stored} from './exchange.ts'
 import {serveLog} from './kubelet.ts'
+import {pageOf} from './paging.ts'
 import {negotiate, renderList} from './represent.ts'
 import type {ResourceRoute} from './route.ts'
 import {selection} from './selectors.ts'
@@ -60,7 +61,8 @@ async function serveGet(context: ApiContext, request: ApiRequest, response: Serv
 function serveList(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
   const {route, query, accept} = request
   const as = negotiate(accept, query, context.clock.nowMs())
-  send(response, 200, renderList(route.row, selected(context, request), context.store.version, as))
+  const {objects, metadata} = pageOf(context.store, route.row, selected(context, request), query)
+  send(response, 200, renderList(route.row, objects, metadata, as))
 }
 
 function startWatch(context: ApiContext, request: ApiRequest, response: ServerResponse): void {

@@ -3,7 +3,7 @@
 import {objectJson, partialObject, type StoredObject} from './object.ts'
 import {groupVersion, type ResourceRow} from './resources.ts'
 import {StatusError} from './status.ts'
-import {type Representation, type Shape, tableJson} from './table.ts'
+import {type ListMetadata, type Representation, type Shape, tableJson} from './table.ts'
 
 /**
  * The first entry of the header that can be served. Lists of metadata and single ones count as the same.
@@ -33,7 +33,8 @@ function shapeOf(entry: string): Shape | undefined {
 
 /** JSON of one object. */
 export function renderObject(row: ResourceRow, object: StoredObject, as: Representation): string {
-  if (as.shape === 'table') return tableJson(row, [object], as, object.metadata.resourceVersion)
+  if (as.shape === 'table')
+    return tableJson(row, [object], as, {resourceVersion: object.metadata.resourceVersion})
   return objectJson(as.shape === 'metadata' ? partialObject(object) : object)
 }
 
@@ -41,11 +42,11 @@ export function renderObject(row: ResourceRow, object: StoredObject, as: Represe
 export function renderList(
   row: ResourceRow,
   objects: readonly StoredObject[],
-  version: number,
+  listMetadata: ListMetadata,
   as: Representation,
 ): string {
-  const metadata = `{"resourceVersion":"${version}"}`
-  if (as.shape === 'table') return tableJson(row, objects, as, String(version))
+  const metadata = JSON.stringify(listMetadata)
+  if (as.shape === 'table') return tableJson(row, objects, as, listMetadata)
   if (as.shape === 'metadata') {
     const items = objects.map((object) => objectJson(partialObject(object))).join(',')
     return `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":${metadata},"items":[${items}]}\n`

@@ -91,8 +91,13 @@ export class Store {
    */
   changesSince(row: ResourceRow, version: number): readonly Change[] {
     const {history, forgotten} = this.#collection(row)
-    if (version < forgotten) throw expired(version, forgotten)
+    if (!this.isKnown(row, version)) throw expired(version, forgotten)
     return history.filter((change) => change.version > version)
+  }
+
+  /** Every change after this version can still be told. */
+  isKnown(row: ResourceRow, version: number): boolean {
+    return version >= this.#collection(row).forgotten
   }
 
   /** Calls `listener` within each change from now on. Returns the function that ends it. */

@@ -14,18 +14,25 @@ export interface Representation {
   readonly nowMs: number
 }
 
+/** Metadata of a list, and of the table that shows one. */
+export interface ListMetadata {
+  readonly resourceVersion: string
+  readonly continue?: string
+  readonly remainingItemCount?: number
+}
+
 /** JSON of a `Table` with one row an object. */
 export function tableJson(
   row: ResourceRow,
   objects: readonly StoredObject[],
   as: Representation,
-  version: string,
+  metadata: ListMetadata,
 ): string {
   const columns = COLUMNS[row.resource] ?? []
   return `${JSON.stringify({
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
-    metadata: {resourceVersion: version},
+    metadata,
     columnDefinitions: columns.map(definition),
     rows: objects.map((object) => ({
       cells: columns.map((column) => column.cell(object, as.nowMs)),

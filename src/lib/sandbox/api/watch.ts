@@ -145,7 +145,8 @@ function changeLine(
 function shaped(row: ResourceRow, object: StoredObject, as: Representation, clock: Clock): string {
   if (as.shape === 'whole') return objectJson(object)
   if (as.shape === 'metadata') return objectJson(partialObject(object))
-  return tableJson(row, [object], {...as, nowMs: clock.nowMs()}, object.metadata.resourceVersion).trimEnd()
+  const {resourceVersion} = object.metadata
+  return tableJson(row, [object], {...as, nowMs: clock.nowMs()}, {resourceVersion}).trimEnd()
 }
 
 function bookmarkLine(row: ResourceRow, version: number): string {

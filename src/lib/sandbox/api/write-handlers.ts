@@ -159,5 +159,5 @@ export function serveDeleteCollection(
     (object) => deleteObject(writing, route.row, object, options).object,
   )
   const as = negotiate(accept, query, context.clock.nowMs())
-  send(response, 200, renderList(route.row, gone, context.store.version, as))
+  send(response, 200, renderList(route.row, gone, {resourceVersion: String(context.store.version)}, as))
 }
