@@ -27,7 +27,8 @@ export class ClusterState {
   readonly nodes = new Map<string, NodeObject>()
   readonly #pods = new Map<string, StoredPod>()
   readonly #slices = new Map<string, Map<string, EndpointSlice>>()
-  readonly #servicesByPod = new Map<string, Map<string, number>>()
+  /** A service stands there once for each of its slices that names the pod. */
+  readonly #servicesByPod = new Map<string, readonly string[]>()
   readonly #listener: ClusterListener
 
   constructor(listener: ClusterListener) {
@@ -53,9 +54,7 @@ export class ClusterState {
     slices.set(objectKey(slice), slice)
     this.#slices.set(service, slices)
     for (const pod of podsOfSlice(slice)) {
-      const users = this.#servicesByPod.get(pod) ?? new Map<string, number>()
-      users.set(service, (users.get(service) ?? 0) + 1)
-      this.#servicesByPod.set(pod, users)
+      this.#servicesByPod.set(pod, [...(this.#servicesByPod.get(pod) ?? []), service])
     }
     this.#listener.serviceChanged(service)
   }
@@ -74,11 +73,12 @@ export class ClusterState {
   }
 
   #releaseUser(pod: string, service: string): void {
-    const users = this.#servicesByPod.get(pod)
-    const count = (users?.get(service) ?? 0) - 1
-    if (count > 0) users?.set(service, count)
-    else users?.delete(service)
-    if (users?.size === 0) this.#servicesByPod.delete(pod)
+    const users = this.#servicesByPod.get(pod) ?? []
+    const position = users.indexOf(service)
+    if (position < 0) return
+    const left = users.toSpliced(position, 1)
+    if (left.length === 0) this.#servicesByPod.delete(pod)
+    else this.#servicesByPod.set(pod, left)
   }
 
   setPod(pod: Pod): void {
@@ -132,7 +132,7 @@ export class ClusterState {
   }
 
   servicesOfPod(key: string): string[] {
-    return [...(this.#servicesByPod.get(key)?.keys() ?? [])]
+    return [...new Set(this.#servicesByPod.get(key))]
   }
 
   /** Primary family of the cluster's pods as the first node's pod range, else address, tells it; 4 before that. */
