@@ -147,6 +147,9 @@ export function kubeApiContract(name: string, start: () => Promise<Target>): voi
         name.body.message,
         /^ConfigMap "Upper_Case" is invalid: metadata\.name: Invalid value: "Upper_Case": /,
       )
+      const none = await request('POST', `${base}/configmaps`, configMap({}))
+      assert.equal(none.status, 422)
+      assert.match(none.body.message, /metadata\.name: Required value: name or generateName is required/)
       const label = await request(
         'POST',
         `${base}/configmaps`,

@@ -56,6 +56,10 @@ function required(field: string, why = ''): StatusCause {
 }
 
 function checkName(causes: StatusCause[], rule: NameRule, name: string): void {
+  if (name === '') {
+    causes.push(required('metadata.name', 'name or generateName is required'))
+    return
+  }
   if (name.length > rule.maxLength) {
     causes.push(invalidValue('metadata.name', name, `must be no more than ${rule.maxLength} characters`))
   }
