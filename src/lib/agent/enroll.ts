@@ -5,14 +5,15 @@
  */
 import {messageOf} from '../errors.ts'
 import type {EnrollmentEntry, ExistingPods} from '../model/api.ts'
-import {encode} from '../model/codec.ts'
-import {DATAPLANE_LABEL, decideEnrollment, isAnnotatedCaptured, isKmesh} from '../model/enrollment.ts'
+import {isAnnotatedCaptured} from '../model/enrollment.ts'
 import type {Pod} from '../model/kube.ts'
-import {MANAGE} from '../model/maps.ts'
 import type {BpfMap, Clock, Log, Netns, PodNamespace, Proc, StateFiles} from '../ports.ts'
 import type {Annotator} from './annotate.ts'
-import {isFinished, podAddresses} from './desired.ts'
+import {decidePod} from './decide.ts'
+import {isFinished} from './desired.ts'
 import {EnrollState} from './enroll-state.ts'
+import {ManagedCookies} from './managed.ts'
+import {containersOf, nameOf, note, type PodRecord, recordOf, reportOf} from './pod-record.ts'
 import {PodSearch} from './pod-search.ts'
 
 /** Every pod is looked up again, for sandboxes that were made anew without a word. */
@@ -33,21 +34,10 @@ export interface EnrollParts {
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined
 }
 
-interface PodRecord {
-  pod: Pod
-  readonly uid: string
-  rule: string
-  intent: boolean
-  cookie: string | null
-  identity: string | null
-  captured: boolean
-  sinceMs: number
-  containers: string
-}
-
 export class Enroller {
   readonly #parts: EnrollParts
   readonly #state: EnrollState
+  readonly #managed: ManagedCookies
   readonly #records = new Map<string, PodRecord>()
   readonly #search: PodSearch
   readonly #problems = new Map<string, string>()
@@ -56,6 +46,7 @@ export class Enroller {
 
   constructor(parts: EnrollParts) {
     this.#parts = parts
+    this.#managed = new ManagedCookies(parts.manage)
     this.#state = new EnrollState(parts.files, parts.log)
     this.#search = new PodSearch(parts.proc, parts.clock, parts.log, (found) => this.#found(found))
     if (!parts.adopted) this.#state.enrolled.clear()
@@ -119,19 +110,9 @@ export class Enroller {
   /** Every pod of the node; `captured` is read from the kernel now. */
   report(): readonly EnrollmentEntry[] {
     return [...this.#records.values()].map((record) => {
-      if (record.cookie !== null) this.#note(record, record.intent, this.#isInKernel(record.cookie))
-      return {
-        namespace: record.pod.metadata.namespace ?? '',
-        pod: record.pod.metadata.name ?? '',
-        uid: record.uid,
-        cookie: record.cookie,
-        classid: null,
-        addresses: podAddresses(record.pod),
-        since: new Date(record.sinceMs).toISOString(),
-        rule: record.rule,
-        intent: record.intent,
-        captured: record.captured,
-      }
+      if (record.cookie !== null)
+        note(record, record.intent, this.#managed.has(record.cookie), this.#parts.clock.nowMs())
+      return reportOf(record)
     })
   }
 
@@ -146,17 +127,13 @@ export class Enroller {
 
   #newRecord(pod: Pod, uid: string): PodRecord {
     const kept = this.#state.enrolled.get(uid)
-    return {
+    return recordOf(
       pod,
       uid,
-      rule: '',
-      intent: kept !== undefined,
-      cookie: kept?.cookie ?? null,
-      identity: null,
-      captured: kept !== undefined && this.#isInKernel(kept.cookie),
-      sinceMs: kept?.sinceMs ?? this.#parts.clock.nowMs(),
-      containers: '',
-    }
+      kept,
+      kept !== undefined && this.#managed.has(kept.cookie),
+      this.#parts.clock.nowMs(),
+    )
   }
 
   #look(record: PodRecord): void {
@@ -165,26 +142,11 @@ export class Enroller {
   }
 
   #decide(record: PodRecord): void {
-    const {pod} = record
-    const labels = this.#parts.namespaceLabels(pod.metadata.namespace ?? '')
-    const now = decideEnrollment(pod, labels)
-    const first = this.#firstDecision(record.uid, isKmesh(labels?.[DATAPLANE_LABEL]))
-    const byNamespace = now.rule === 'NamespaceLabel' || now.rule === 'NotLabelled'
-    let {enroll, rule}: {enroll: boolean; rule: string} = now
-    if (byNamespace && first !== enroll) {
-      enroll = first
-      rule = first ? 'NamespaceLabel' : 'StartedBefore'
-    }
+    const labels = this.#parts.namespaceLabels(record.pod.metadata.namespace ?? '')
+    const remembered = this.#parts.existingPods === 'live' ? undefined : this.#state.decisions
+    const {enroll, rule} = decidePod(record.pod, record.uid, labels, remembered)
     record.rule = rule
-    this.#note(record, enroll && !isFinished(pod), record.captured)
-  }
-
-  /** With `untouched` a namespace's label counts as it was when the pod was first seen. */
-  #firstDecision(uid: string, labelled: boolean): boolean {
-    if (this.#parts.existingPods === 'live') return labelled
-    const before = this.#state.decisions.get(uid)
-    if (before === undefined) this.#state.decisions.set(uid, labelled)
-    return before ?? labelled
+    note(record, enroll, record.captured, this.#parts.clock.nowMs())
   }
 
   #converge(record: PodRecord): void {
@@ -205,32 +167,24 @@ export class Enroller {
       this.#seek(record)
       return
     }
-    const {namespace = '', name: pod = ''} = record.pod.metadata
-    const isNew = !this.#isInKernel(cookie)
-    if (isNew || !record.captured) this.#note(record, true, true)
+    const isNew = !this.#managed.has(cookie)
+    if (isNew || !record.captured) note(record, true, true, this.#parts.clock.nowMs())
     this.#remember(record)
     if (!isNew) return
     record.captured = false
     this.#state.save()
-    this.#parts.manage.update(manageKey(cookie), encode(MANAGE.value, {flags: 0}))
+    this.#managed.add(cookie)
     record.captured = true
-    this.#parts.log.info(`enrolled pod ${namespace}/${pod}`, {rule: record.rule, cookie})
+    this.#parts.log.info(`enrolled pod ${nameOf(record)}`, {rule: record.rule, cookie})
   }
 
   #release(record: PodRecord): void {
     const {cookie, uid} = record
-    if (cookie !== null && this.#parts.manage.delete(manageKey(cookie))) {
-      const {namespace, name} = record.pod.metadata
-      this.#parts.log.info(`released pod ${namespace}/${name}`, {rule: record.rule, cookie})
+    if (cookie !== null && this.#managed.remove(cookie)) {
+      this.#parts.log.info(`released pod ${nameOf(record)}`, {rule: record.rule, cookie})
     }
-    this.#note(record, record.intent, false)
+    note(record, record.intent, false, this.#parts.clock.nowMs())
     if (this.#state.enrolled.delete(uid)) this.#save()
-  }
-
-  #note(record: PodRecord, intent: boolean, captured: boolean): void {
-    if (record.intent !== intent || record.captured !== captured) record.sinceMs = this.#parts.clock.nowMs()
-    record.intent = intent
-    record.captured = captured
   }
 
   /** False where it failed: it is said, kept for the report, and tried again. */
@@ -240,8 +194,7 @@ export class Enroller {
       this.#problems.delete(record.uid)
       return true
     } catch (error) {
-      const {namespace, name} = record.pod.metadata
-      const text = `pod ${namespace}/${name}: ${messageOf(error)}`
+      const text = `pod ${nameOf(record)}: ${messageOf(error)}`
       if (this.#problems.get(record.uid) !== text) this.#parts.log.error(text)
       this.#problems.set(record.uid, text)
       this.#parts.clock.after(RETRY_MS, () => this.#retry(record.uid))
@@ -254,10 +207,6 @@ export class Enroller {
     if (record === undefined || this.#stopped) return
     this.#seek(record)
     this.#converge(record)
-  }
-
-  #isInKernel(cookie: string): boolean {
-    return this.#parts.manage.lookup(manageKey(cookie)) !== undefined
   }
 
   #save(): void {
@@ -274,7 +223,7 @@ export class Enroller {
   #dropCookiesOfGonePods(): void {
     for (const [uid, {cookie, namespace, pod}] of this.#state.enrolled) {
       if (this.#records.has(uid)) continue
-      this.#parts.manage.delete(manageKey(cookie))
+      this.#managed.remove(cookie)
       this.#state.enrolled.delete(uid)
       this.#parts.log.info(`released pod ${namespace}/${pod}, which is gone`, {cookie})
     }
@@ -309,8 +258,8 @@ export class Enroller {
     record.cookie = cookie
     record.identity = namespace.identity
     if (old === null || old === cookie) return
-    this.#parts.manage.delete(manageKey(old))
-    this.#note(record, record.intent, false)
+    this.#managed.remove(old)
+    note(record, record.intent, false, this.#parts.clock.nowMs())
   }
 
   #remember({uid, cookie, pod, sinceMs}: PodRecord): void {
@@ -325,18 +274,4 @@ export class Enroller {
       this.#checkLater()
     })
   }
-}
-
-function manageKey(cookie: string): Uint8Array {
-  return encode(MANAGE.key, {cookie, address: null})
-}
-
-/** Changes when a container or the whole sandbox was started anew. */
-function containersOf(pod: Pod): string {
-  const containers = pod.status?.containerStatuses ?? []
-  return [
-    pod.status?.phase,
-    podAddresses(pod).join(),
-    ...containers.map(({name, containerID, restartCount}) => `${name}=${containerID}#${restartCount}`),
-  ].join(' ')
 }
