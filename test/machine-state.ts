@@ -78,7 +78,8 @@ export function machineState(): MachineState {
   return {
     'network namespaces': lines(outputOrNothing('ip', ['netns', 'list'])).sort(),
     'BPF programs': programs(),
-    mounts: lines(readFileSync('/proc/mounts', 'utf8')),
+    // The first 'ip netns add' after a boot mounts its folder on itself, for good.
+    mounts: lines(readFileSync('/proc/mounts', 'utf8')).filter((line) => line.split(' ')[1] !== '/run/netns'),
     cgroups: cgroups(),
     processes: markedProcesses(),
     'iptables (nft)': firewall('iptables-nft-save'),

@@ -32,7 +32,7 @@ export interface SandboxServiceRow {
 
 const podState = (pod: SandboxPodRow): string => {
   if (pod.terminating) return 'Terminating'
-  return pod.ready ? 'Ready' : `NotReady${pod.message === '' ? '' : `: ${pod.message}`}`
+  return pod.ready ? 'Ready' : 'NotReady'
 }
 
 export const sandboxPodColumns: readonly Column<SandboxPodRow>[] = [
@@ -43,6 +43,7 @@ export const sandboxPodColumns: readonly Column<SandboxPodRow>[] = [
   {header: 'RESTARTS', value: (pod) => pod.restarts, align: 'right'},
   {header: 'ADDRESSES', value: (pod) => pod.addresses.join(',')},
   {header: 'OUTPUT', value: (pod) => pod.containers.map(({outputFile}) => outputFile).join(',')},
+  {header: 'MESSAGE', value: (pod) => pod.message},
 ]
 
 export const sandboxNodeColumns: readonly Column<SandboxNodeRow>[] = [
