@@ -9,7 +9,12 @@ registerHooks({
     if (!url.endsWith('.tsx')) return nextLoad(url, context)
     const {transformSync} = process.getBuiltinModule('module').createRequire(import.meta.url)('esbuild')
     const file = fileURLToPath(url)
-    const {code} = transformSync(readFileSync(file, 'utf8'), {loader: 'tsx', jsx: 'automatic', format: 'esm', sourcefile: file})
+    const {code} = transformSync(readFileSync(file, 'utf8'), {
+      loader: 'tsx',
+      jsx: 'automatic',
+      format: 'esm',
+      sourcefile: file,
+    })
     return {format: 'module', source: code, shortCircuit: true}
   },
 })

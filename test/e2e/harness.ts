@@ -56,21 +56,12 @@ async function text(stream: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** What one connection looked like from the client; the echo program prints it. */
-export interface Connection {
-  /** `getpeername()`: the service address without Kmesh, the endpoint with it. */
-  readonly peer: string
-  readonly peerPort: number
-  /** Pod that answered. */
-  readonly pod: string
-}
-
-/** Sums over many connections. */
+/** Sums over many connections, as the echo program prints them. */
 export interface Connections {
   readonly connections: number
   readonly errors: number
   readonly pods: Readonly<Record<string, number>>
-  /** `ADDRESS PORT` -> how often. */
+  /** `ADDRESS PORT` of getpeername() -> how often: the service address without Kmesh, an endpoint with it. */
   readonly peers: Readonly<Record<string, number>>
   readonly messages: Readonly<Record<string, number>>
 }
@@ -173,20 +164,6 @@ export async function daemonsReplaced(
 
 function execArgs(sandbox: Sandbox, pod: string, command: readonly string[]): string[] {
   return ['sandbox', 'exec', '--name', sandbox.name, '-n', 'shop', pod, '--', ...command]
-}
-
-/** Connects once from a pod, in its network namespace and cgroup. */
-export async function connectFrom(
-  sandbox: Sandbox,
-  pod: string,
-  address: string,
-  port = 80,
-): Promise<Connection> {
-  const args = execArgs(sandbox, pod, [process.execPath, ECHO, 'connect', address, String(port)])
-  const result = await sandbox.kmeshctl(...args)
-  if (result.code !== 0)
-    throw new Error(`connect from ${pod} to ${address}:${port}: ${result.stdout}${result.stderr}`)
-  return JSON.parse(result.stdout.trim()) as Connection
 }
 
 /** Connects `count` times, one every `everyMs` (0: one after the other). Errors are counted, not thrown. */

@@ -245,10 +245,7 @@ export const MAPS = [
   LOG_EVENTS,
 ] as const satisfies readonly MapRow<never, never>[] | readonly MapRow[]
 
-export type FrontendKey = Decoded<typeof FRONTEND.key>
-export type FrontendValue = Decoded<typeof FRONTEND.value>
 export type ServiceValue = Decoded<typeof SERVICE.value>
-export type EndpointKey = Decoded<typeof ENDPOINT.key>
 export type BackendValue = Decoded<typeof BACKEND.value>
 
 export function mapRow(name: string): MapRow | undefined {

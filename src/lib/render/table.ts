@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Tables the way kubectl prints them: upper-case heads, no borders, three blanks between columns. */
-import {styleText} from 'node:util'
+import {Chalk} from 'chalk'
 import {clean} from './text.ts'
 
 export type Tone = 'good' | 'warn' | 'bad' | 'dim'
@@ -23,11 +23,13 @@ export interface TableStyle {
   readonly headers: boolean
 }
 
-const TONES = {good: 'green', warn: 'yellow', bad: 'red', dim: 'dim'} as const
+/** Whether to colour is decided for each stream, by the caller; the sixteen colours are those of the user's theme. */
+const ansi = new Chalk({level: 1})
+const TONES = {good: ansi.green, warn: ansi.yellow, bad: ansi.red, dim: ansi.dim} as const
 
 export function paint(text: string, tone: Tone | undefined, color: boolean): string {
   if (!color || tone === undefined) return text
-  return styleText(TONES[tone], text, {validateStream: false})
+  return TONES[tone](text)
 }
 
 /** Lines with their line breaks; '' for no items (the caller says so on stderr). */
