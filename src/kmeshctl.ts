@@ -52,6 +52,16 @@ async function main(): Promise<void> {
     return
   }
   keepCompiledCode()
+  if (argv[0] === '__complete') {
+    const {complete} = await import('./lib/cli/completion.ts')
+    await complete(argv.slice(1), root)
+    process.exit(0)
+  }
+  if (argv[0] === '__complete_values') {
+    const {printLiveValues} = await import('./completion-values.ts')
+    await printLiveValues()
+    process.exit(process.exitCode ?? 0)
+  }
   const {runCli} = await import('./lib/cli/run.ts')
   await runCli(argv, root)
   // Whatever is still open (a socket, a timer) must not keep a finished command alive.

@@ -22,13 +22,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ports: ['model', 'errors'],
   model: ['errors'],
   errors: [],
-  entry: ['cli', 'errors'],
+  entry: ['cli', 'ops', 'sandbox', 'model', 'errors'],
 }
 
 /** The only files that may name an adapter and reach the process, its environment, timers and the clock. */
 const WIRING = [
   'src/lib/cli/base-command.ts',
   'src/lib/cli/wiring.ts',
+  'src/lib/cli/completion.ts',
+  'src/completion-values.ts',
   'src/lib/agent/main.ts',
   'src/lib/cni/plugin.ts',
   'src/lib/sandbox/main.ts',

@@ -70,7 +70,7 @@ export async function loadConnection(request: ConnectionRequest): Promise<Connec
 }
 
 /** All files of the list; where two define a name, the first one wins, as with kubectl. */
-function readConfigs(request: ConnectionRequest): KubeConfig {
+export function readConfigs(request: ConnectionRequest): KubeConfig {
   const merged = new KubeConfig()
   for (const file of configFiles(request)) {
     const config = readConfig(file)

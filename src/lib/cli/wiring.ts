@@ -156,6 +156,15 @@ export async function openKube(flags: KubeFlagValues, clock: Clock, log: Log): P
   return {kube: createKube(connection, {clock, log, requestTimeoutMs}), namespace: connection.namespace}
 }
 
+/** Names of the contexts, clusters or users of the kubeconfig files. @throws KmeshError `BadKubeconfig` */
+export async function kubeconfigNames(
+  kubeconfig: string | undefined,
+  kind: 'contexts' | 'clusters' | 'users',
+): Promise<string[]> {
+  const {readConfigs} = await import('../adapters/kubeconfig.ts')
+  return readConfigs({kubeconfig})[kind].map(({name}) => name)
+}
+
 export interface DialerOptions {
   readonly kube: Kube | undefined
   readonly adminPort: number

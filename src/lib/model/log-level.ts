@@ -5,7 +5,7 @@ import {LOGGER_BPF, LOGGER_DEFAULT} from './api.ts'
 import {BPF_LEVELS} from './maps.ts'
 
 /** Quietest first. Names that Go daemons take (logrus), and ours. */
-const LEVELS = ['panic', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
+export const LOG_LEVELS = ['panic', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 const ALIASES: Readonly<Record<string, string>> = {warning: 'warn'}
 
 export interface LevelChange {
@@ -52,7 +52,7 @@ function parseChange(word: string): LevelChange {
   const typed = (separator < 0 ? word : word.slice(separator + 1)).toLowerCase()
   const level = ALIASES[typed] ?? typed
   if (logger === '') throw new UsageError(`'${word}' names no logger before '='`, {parameter: 'LEVEL'})
-  const known: readonly string[] = logger === LOGGER_BPF ? BPF_LEVELS : LEVELS
+  const known: readonly string[] = logger === LOGGER_BPF ? BPF_LEVELS : LOG_LEVELS
   if (!known.includes(level)) {
     throw new UsageError(`'${typed}' is no level of logger '${logger}'`, {
       parameter: 'LEVEL',
@@ -71,6 +71,6 @@ export function normalLevel(level: string): string {
 /** BPF lines come out at info under `default`: a quieter default hides them. */
 export function hidesBpf(defaultLevel: string | undefined): boolean {
   if (defaultLevel === undefined) return false
-  const rank = (LEVELS as readonly string[]).indexOf(normalLevel(defaultLevel))
-  return rank >= 0 && rank < LEVELS.indexOf('info')
+  const rank = (LOG_LEVELS as readonly string[]).indexOf(normalLevel(defaultLevel))
+  return rank >= 0 && rank < LOG_LEVELS.indexOf('info')
 }
