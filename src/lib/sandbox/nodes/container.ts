@@ -56,7 +56,10 @@ export class ContainerRunner {
   }
 
   start(): void {
-    this.#loop = this.#run()
+    this.#loop = this.#run().catch((error: unknown) => {
+      const {name} = this.settings.container
+      this.#node.log.error(`container ${name}: ${messageOf(error)}`, {cgroup: this.settings.cgroup})
+    })
   }
 
   /** SIGTERM, `graceMs`, then SIGKILL for all of it; resolves when the process is gone. */

@@ -50,7 +50,7 @@ export class PodWorker {
       cgroup: join(node.cgroup, hostNetwork ? 'system' : 'kubepods', `pod${pod.metadata.uid}`),
       startedAt: `${new Date(node.clock.nowMs()).toISOString().slice(0, 19)}Z`,
     }
-    this.#started = this.#start()
+    this.#started = this.#start().catch((error: unknown) => this.#complain('it cannot be started', error))
   }
 
   get facts(): PodFacts {
@@ -110,21 +110,29 @@ export class PodWorker {
         return
       } catch (error) {
         this.#complain('its network cannot be made', error)
-        await this.#node.network.removePod(this.#node.name, this.#facts)
+        await this.#removeNetwork()
         await this.#node.clock.sleep(RETRY_MS)
       }
+    }
+  }
+
+  async #removeNetwork(): Promise<void> {
+    try {
+      await this.#node.network.removePod(this.#node.name, this.#facts)
+    } catch (error) {
+      this.#complain('its network cannot be taken away', error)
     }
   }
 
   async #end(graceMs: number): Promise<void> {
     await this.#started
     await Promise.all(this.#runners.map((runner) => runner.stop(graceMs)))
-    const {clock, network, name} = this.#node
+    const {clock} = this.#node
     if (!(await removeCgroup(this.#facts.cgroup, clock, CGROUP_TIMEOUT_MS))) {
       this.#complain('processes are left', `${this.#facts.cgroup} is still in use`)
     }
     if (!this.#facts.hostNetwork) {
-      await network.removePod(name, this.#facts)
+      await this.#removeNetwork()
       this.#pool.give(this.#facts.addresses)
     }
     rmSync(podRecordFile(this.#node.paths, this.#facts.namespace, this.#facts.name), {force: true})
