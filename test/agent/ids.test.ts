@@ -25,11 +25,11 @@ test('a taken number is stepped over, and both names stay', () => {
   assert.equal(table.assign(CART), CART_ID)
 })
 
-test('the file: sorted lines, as Go daemons write them', () => {
+test('the file: lines as Go daemons write them', () => {
   const text = formatIds([
-    ['shop/b', 2],
-    ['Kubernetes//Pod/shop/a#ipv6', 4_294_967_295],
     ['Kubernetes/discovery.k8s.io/EndpointSlice/shop/e/fd00::', 7],
+    ['Kubernetes//Pod/shop/a#ipv6', 4_294_967_295],
+    ['shop/b', 2],
   ])
   assert.equal(
     text,

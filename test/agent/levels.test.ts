@@ -168,3 +168,13 @@ test('names of levels', () => {
     ['error', 'warn', 'info', 'debug', undefined, undefined, 'warn', undefined, undefined, undefined],
   )
 })
+
+test('a lease never becomes a setting that lasts', async () => {
+  const {clock, start} = createNode()
+  const levels = start(true)
+  levels.set('enroll', 'trace', SECOND)
+  levels.set('watch', 'debug', undefined)
+  await clock.advance(SECOND)
+  assert.equal(start(true).get('enroll').level, 'info')
+  assert.equal(start(true).get('watch').level, 'debug')
+})

@@ -17,24 +17,27 @@ export function createProc(directory: string): Proc {
   return {
     podNamespaces: async (uids) => {
       const found = new Map<string, PodNamespace>()
+      const ofNode = nodeNamespaces(directory)
       const pids = (await readdir(directory)).filter((name) => /^\d+$/.test(name)).map(Number)
       pids.sort((a, b) => a - b)
       for (const [position, pid] of pids.entries()) {
         if (found.size === uids.size) break
         if (position % TURN_PROCESSES === TURN_PROCESSES - 1) await setImmediate()
-        const uid = podOf(join(directory, String(pid), 'cgroup'))
+        const process = join(directory, String(pid))
+        const uid = podOf(join(process, 'cgroup'))
         if (uid === undefined || !uids.has(uid) || found.has(uid)) continue
-        const path = join(directory, String(pid), 'ns/net')
-        const identity = identityOf(path)
-        if (identity !== undefined) found.set(uid, {path, identity})
+        const namespace = namespaceOf(process, ofNode)
+        if (namespace !== undefined) found.set(uid, namespace)
       }
       return found
     },
-    nodeNamespaces: () => {
-      const paths = [join(directory, 'self/ns/net'), '/proc/self/ns/net', join(directory, '1/ns/net')]
-      return new Set(paths.map(identityOf).filter((identity) => identity !== undefined))
-    },
+    nodeNamespaces: () => nodeNamespaces(directory),
   }
+}
+
+function nodeNamespaces(directory: string): Set<string> {
+  const paths = [join(directory, 'self/ns/net'), '/proc/self/ns/net', join(directory, '1/ns/net')]
+  return new Set(paths.map(identityOf).filter((identity) => identity !== undefined))
 }
 
 /** A process that has gone meanwhile is in no pod. */
@@ -44,6 +47,13 @@ function podOf(cgroupFile: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Not that of a launcher outside, or of a process that has not yet entered the pod's namespace. */
+function namespaceOf(process: string, ofNode: ReadonlySet<string>): PodNamespace | undefined {
+  const path = join(process, 'ns/net')
+  const identity = identityOf(path)
+  return identity === undefined || ofNode.has(identity) ? undefined : {path, identity}
 }
 
 function identityOf(path: string): string | undefined {

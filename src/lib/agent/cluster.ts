@@ -7,6 +7,7 @@ import {
   desiredPod,
   type Family,
   familyOf,
+  isAddress,
   type KnownPod,
   podsOfSlice,
   serviceOfSlice,
@@ -140,7 +141,7 @@ export class ClusterState {
     for (const node of this.nodes.values()) {
       const range = (node.spec?.podCIDRs?.[0] ?? node.spec?.podCIDR)?.split('/')[0]
       const address = range ?? node.status?.addresses?.find((entry) => entry.type === 'InternalIP')?.address
-      if (address !== undefined) return familyOf(address)
+      if (isAddress(address)) return familyOf(address)
     }
     return 4
   }

@@ -89,7 +89,7 @@ export function podAddresses(pod: Pod): string[] {
   return all.filter(isAddress)
 }
 
-function isAddress(text: unknown): text is string {
+export function isAddress(text: unknown): text is string {
   try {
     return typeof text === 'string' && addressBytes(text).byteLength > 0
   } catch {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Ids of services and backends by name (contracts 4.9): stable while the entry lives, kept in one file. */
+import {setImmediate} from 'node:timers/promises'
 import {messageOf} from '../errors.ts'
 import {fnv1a32} from '../model/ids.ts'
 import type {Clock, Log, StateFiles} from '../ports.ts'
@@ -7,6 +8,10 @@ import type {Clock, Log, StateFiles} from '../ports.ts'
 export const ID_FILE = 'hash_name.yaml'
 /** Changes within this time go out in one write; a crash before it loses names only, the hash finds the same ids again. */
 const WRITE_DELAY_MS = 250
+/** A large table takes 0.1 s of work each time. */
+const LARGE_TABLE = 10_000
+const LARGE_WRITE_DELAY_MS = 5000
+const CHUNK_NAMES = 2000
 
 /** Both directions. Id 0 is reserved. */
 export class IdTable {
@@ -60,12 +65,31 @@ export class IdTable {
   }
 }
 
-/** `name: number` lines, sorted. Names with a colon are quoted. */
+/** `name: number` lines. Names with a colon are quoted. */
 export function formatIds(entries: Iterable<readonly [string, number]>): string {
-  const lines = [...entries].map(
-    ([name, id]) => `${name.includes(':') ? JSON.stringify(name) : name}: ${id}\n`,
-  )
-  return lines.sort().join('')
+  let text = ''
+  for (const [name, id] of entries) text += lineOf(name, id)
+  return text
+}
+
+function lineOf(name: string, id: number): string {
+  return `${name.includes(':') ? JSON.stringify(name) : name}: ${id}\n`
+}
+
+/** The same in steps that leave the event loop free; what changes meanwhile is for the next write. */
+async function formatSlowly(table: IdTable): Promise<string> {
+  const pieces: string[] = []
+  let piece = ''
+  let count = 0
+  for (const [name, id] of table.entries()) {
+    piece += lineOf(name, id)
+    count += 1
+    if (count % CHUNK_NAMES !== 0) continue
+    pieces.push(piece)
+    piece = ''
+    await setImmediate()
+  }
+  return `${pieces.join('')}${piece}`
 }
 
 export interface ParsedIds {
@@ -109,17 +133,22 @@ export class IdStore {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#clock.after(WRITE_DELAY_MS, () => void this.#save())
+    const delayMs = this.table.size > LARGE_TABLE ? LARGE_WRITE_DELAY_MS : WRITE_DELAY_MS
+    this.#clock.after(delayMs, () => void this.#save())
   }
 
   async #save(): Promise<void> {
     await this.#writing
     this.#scheduled = false
-    this.#writing = this.#files.writeAsync(ID_FILE, formatIds(this.table.entries())).catch((error) => {
+    this.#writing = this.#write().catch((error) => {
       this.#log.error(`cannot write ${ID_FILE}, trying again: ${messageOf(error)}`)
       this.#schedule()
     })
     await this.#writing
+  }
+
+  async #write(): Promise<void> {
+    await this.#files.writeAsync(ID_FILE, await formatSlowly(this.table))
   }
 
   /** Writes what is not yet on disk; for the end of the program. */

@@ -190,14 +190,20 @@ export class Levels {
   #saveSettings(): void {
     const {persist, files, loggers} = this.#parts
     if (!persist) return
-    const own = loggers.names().map((name) => [name, loggers.ownLevel(name)] as const)
+    // A lease ends; what the logger had before is what lasts.
+    const lasting = (name: string) => {
+      const lease = this.#leases.get(name)
+      return lease === undefined ? loggers.ownLevel(name) : lease.previous
+    }
+    const own = loggers.names().map((name) => [name, lasting(name)])
     files.write(SETTINGS_FILE, `${JSON.stringify(Object.fromEntries(own), null, 2)}\n`)
   }
 
   #adoptSettings(): void {
     const stored = this.#readJson(SETTINGS_FILE)
     for (const [name, level] of Object.entries(stored ?? {})) {
-      if (this.#parts.loggers.has(name)) this.#parts.loggers.set(name, parseLogLevel(String(level)))
+      if (level !== null && this.#parts.loggers.has(name))
+        this.#parts.loggers.set(name, parseLogLevel(String(level)))
     }
   }
 
