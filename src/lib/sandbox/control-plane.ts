@@ -7,6 +7,7 @@ import {DAEMON_USER} from './nodes/daemon-pod.ts'
 import {nodeDialer} from './nodes/dial-node.ts'
 import type {KubeletTls} from './nodes/kubelet-server.ts'
 import {createAuthority} from './pki.ts'
+import {authorizeBy} from './rbac.ts'
 import type {NodeRecord} from './state.ts'
 
 /** Where the API listens inside each node. */
@@ -21,6 +22,8 @@ export interface ControlPlaneOptions {
   readonly netns: Netns
   readonly clock: Clock
   readonly log: Log
+  /** Text of the manifests that say who may do what. */
+  readonly roles: string
 }
 
 export interface ControlPlane {
@@ -43,6 +46,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     log,
     serviceCidrs: options.serviceCidrs,
+    authorize: authorizeBy(options.roles),
     dialNode: nodeDialer(nodes, netns, authority.certificatePem, apiClient),
   })
   const port = await api.listen({host: '127.0.0.1', port: 0})

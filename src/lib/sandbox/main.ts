@@ -56,6 +56,7 @@ function outside(): Outside {
     version,
     echoProgram: [process.execPath, join(root, 'dist', 'echo.js')],
     daemonProgram: join(root, 'bin', 'kmesh-daemon'),
+    roles: readFileSync(join(root, 'deploy', 'rbac.yaml'), 'utf8'),
     baseEnvironment: {
       // `node` inside a pod is the one that runs us.
       PATH: `${dirname(process.execPath)}:${path}`,

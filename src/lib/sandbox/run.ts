@@ -32,6 +32,8 @@ export interface Outside {
   readonly version: string
   readonly echoProgram: readonly string[]
   readonly daemonProgram: string
+  /** Text of deploy/rbac.yaml. */
+  readonly roles: string
   readonly baseEnvironment: Readonly<Record<string, string>>
   /** Client of the API server that the kubeconfig names. */
   openKube(kubeconfig: string): Promise<{readonly kube: Kube; readonly informers: Informers}>
@@ -75,7 +77,8 @@ export async function runSandbox(
   tell({message: 'starting the Kubernetes API', nodes: ground.nodes})
   const {name} = options
   const {serviceCidrs} = plan
-  const control = await startControlPlane({name, nodes: ground.nodes, serviceCidrs, netns, clock, log})
+  const {roles} = outside
+  const control = await startControlPlane({name, nodes: ground.nodes, serviceCidrs, netns, clock, log, roles})
   writeFileSync(paths.kubeconfig, control.adminKubeconfig, {mode: 0o600})
 
   tell({message: 'starting nodes', server: control.server})
