@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Writes the claim `kmesh.net/redirection` on pods, after the kernel has them and until it worked. */
 import {KubeStatusError, messageOf} from '../errors.ts'
-import {REDIRECTION_ANNOTATION, REDIRECTION_ENABLED} from '../model/enrollment.ts'
+import {isAnnotatedCaptured, REDIRECTION_ANNOTATION, REDIRECTION_ENABLED} from '../model/enrollment.ts'
 import {RESOURCES} from '../model/kube.ts'
 import type {Clock, Kube, Log} from '../ports.ts'
+import type {PodRecord} from './pod-record.ts'
 
 const PARALLEL_PATCHES = 4
 const FIRST_RETRY_MS = 200
@@ -118,4 +119,10 @@ export class Annotator {
     this.#problems.delete(task.uid)
     if (this.#wishes.get(task.uid)?.captured === task.captured) this.#wishes.delete(task.uid)
   }
+}
+
+/** Lets the pod's annotation say what the kernel says. */
+export function claim(annotator: Annotator, {pod, uid, captured}: PodRecord): void {
+  const {namespace = '', name = '', annotations} = pod.metadata
+  annotator.want({namespace, pod: name, uid}, captured, isAnnotatedCaptured(annotations))
 }

@@ -30,6 +30,16 @@ export class EnrollState {
     )
   }
 
+  /** Takes out what belongs to pods that are gone and returns it: cookies that are ours for certain. */
+  takeGone(isKnown: (uid: string) => boolean): EnrolledPod[] {
+    const gone: EnrolledPod[] = []
+    for (const [uid, enrolled] of this.enrolled) {
+      if (!isKnown(uid) && this.enrolled.delete(uid)) gone.push(enrolled)
+    }
+    for (const uid of this.decisions.keys()) if (!isKnown(uid)) this.decisions.delete(uid)
+    return gone
+  }
+
   /** Before the kernel is told. Writes only what changed. */
   save(): void {
     const enrolled = format(this.enrolled)

@@ -4,13 +4,13 @@
  * Level-triggered: every look compares what the labels want with what the kernel has.
  */
 import {messageOf} from '../errors.ts'
-import type {EnrollmentEntry, ExistingPods} from '../model/api.ts'
-import {isAnnotatedCaptured} from '../model/enrollment.ts'
+import type {EnrollmentEntry} from '../model/api.ts'
 import type {Pod} from '../model/kube.ts'
-import type {BpfMap, Clock, Log, Netns, PodNamespace, Proc, StateFiles} from '../ports.ts'
-import type {Annotator} from './annotate.ts'
+import type {PodNamespace} from '../ports.ts'
+import {claim} from './annotate.ts'
 import {decidePod} from './decide.ts'
 import {isFinished} from './desired.ts'
+import type {EnrollParts} from './enroll-parts.ts'
 import {EnrollState} from './enroll-state.ts'
 import {ManagedCookies} from './managed.ts'
 import {containersOf, nameOf, note, type PodRecord, recordOf, reportOf} from './pod-record.ts'
@@ -19,20 +19,6 @@ import {PodSearch} from './pod-search.ts'
 /** Every pod is looked up again, for sandboxes that were made anew without a word. */
 const CHECK_MS = 30_000
 const RETRY_MS = 1000
-
-export interface EnrollParts {
-  readonly proc: Proc
-  readonly netns: Netns
-  readonly manage: BpfMap
-  readonly files: StateFiles
-  readonly clock: Clock
-  readonly log: Log
-  readonly annotator: Annotator
-  readonly existingPods: ExistingPods
-  /** False where the maps are new: then cookies of before mean nothing. */
-  readonly adopted: boolean
-  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined
-}
 
 export class Enroller {
   readonly #parts: EnrollParts
@@ -55,7 +41,10 @@ export class Enroller {
   /** Call when pods and namespaces are complete for the first time. */
   start(): void {
     this.#started = true
-    this.#dropCookiesOfGonePods()
+    for (const {cookie, namespace, pod} of this.#state.takeGone((uid) => this.#records.has(uid))) {
+      this.#managed.remove(cookie)
+      this.#parts.log.info(`released pod ${namespace}/${pod}, which is gone`, {cookie})
+    }
     for (const record of this.#records.values()) this.#decide(record)
     this.#save()
     for (const record of this.#records.values()) this.#converge(record)
@@ -118,11 +107,8 @@ export class Enroller {
 
   /** Cookie -> `namespace/name`, for dumps. */
   podsByCookie(): ReadonlyMap<string, string> {
-    const pods = new Map<string, string>()
-    for (const {cookie, pod} of this.#records.values()) {
-      if (cookie !== null) pods.set(cookie, `${pod.metadata.namespace}/${pod.metadata.name}`)
-    }
-    return pods
+    const known = [...this.#records.values()].filter(({cookie}) => cookie !== null)
+    return new Map(known.map((record) => [record.cookie ?? '', nameOf(record)]))
   }
 
   #newRecord(pod: Pod, uid: string): PodRecord {
@@ -154,11 +140,7 @@ export class Enroller {
       if (record.intent) this.#capture(record)
       else this.#release(record)
     })
-    const {namespace = '', name: pod = ''} = record.pod.metadata
-    const shown = isAnnotatedCaptured(record.pod.metadata.annotations)
-    if (record.captured || !record.intent) {
-      this.#parts.annotator.want({namespace, pod, uid: record.uid}, record.captured, shown)
-    }
+    if (record.captured || !record.intent) claim(this.#parts.annotator, record)
   }
 
   #capture(record: PodRecord): void {
@@ -216,19 +198,6 @@ export class Enroller {
     } catch (error) {
       this.#problems.set('state', `cannot write the state directory: ${messageOf(error)}`)
       this.#parts.log.error(`cannot write the state directory: ${messageOf(error)}`)
-    }
-  }
-
-  /** Only cookies that the state file names as ours; those of others stay. */
-  #dropCookiesOfGonePods(): void {
-    for (const [uid, {cookie, namespace, pod}] of this.#state.enrolled) {
-      if (this.#records.has(uid)) continue
-      this.#managed.remove(cookie)
-      this.#state.enrolled.delete(uid)
-      this.#parts.log.info(`released pod ${namespace}/${pod}, which is gone`, {cookie})
-    }
-    for (const uid of this.#state.decisions.keys()) {
-      if (!this.#records.has(uid)) this.#state.decisions.delete(uid)
     }
   }
 
