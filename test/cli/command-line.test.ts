@@ -29,7 +29,7 @@ for (const args of [[], ['--help'], ['-h'], ['help']]) {
     assert.equal(stderr, '')
     if (args[0] !== 'help') assert.equal(stdout, rendered)
     assert.match(stdout, /EXIT STATUS[\s\S]*\n {2}4 {4}partial/)
-    assert.match(stdout, /\n {2}log +Show and change log levels/)
+    assert.match(stdout, /\n {2}log set-level +Set log levels of daemons/)
     assert.doesNotMatch(stdout, /\u001b/)
   })
 }
@@ -77,6 +77,12 @@ const USAGE_ERRORS: readonly (readonly [string[], RegExp])[] = [
   [['log', 'set-level', 'debug', '--all-nodes', '--for', '10'], /--for: '10' is not a duration/],
   [['log', 'set-level', 'debug', '--all-nodes', '--for', '0'], /--for must be at least 1s/],
   [['dump', 'maps', '--address', 'cart'], /--address: 'cart' is not an IP address/],
+  [['dump', 'maps', '--address', '1.2'], /--address: '1.2' is not an IP address/],
+  [['enroll', 'namespace', '-y', '-l', ''], /--selector is empty/],
+  [['unenroll', 'pod', '--all', '-n', ''], /--namespace is empty/],
+  [['log', 'set-level', 'debug', '--node-selector', ' '], /--node-selector is empty/],
+  [['enroll', 'ns'], /which namespace\? none is named/],
+  [['unenroll', 'pods'], /which pod\? none is named/],
 ]
 
 for (const [args, expected] of USAGE_ERRORS) {
