@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: an answer comes within a second, whatever the cluster does, and never as an error, a question or a leftover
+// process; flags on the line are respected; what is kept is kept privately and only for its own cluster.
+// Method: `kmeshctl __complete` as a process, against a fake API server that answers, hangs or refuses.
+import assert from 'node:assert/strict'
+import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {after, afterEach, before, suite, test} from 'node:test'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {type CliResult, runCli} from '../fakes/cli.ts'
+import {type CompletionCluster, startCompletionCluster} from './completion-fixture.ts'
+
+type Intercepted = {status: number; body: string} | 'hang' | undefined
+
+suite('kmeshctl __complete', () => {
+  let cluster: CompletionCluster
+  let behave: () => Intercepted = () => undefined
+  let caches = 0
+  before(async () => {
+    cluster = await startCompletionCluster({intercept: () => behave()})
+  })
+  after(() => cluster.close())
+  afterEach(() => {
+    behave = () => undefined
+  })
+
+  /** With a cache of its own unless `env` names one. */
+  function ask(
+    words: readonly string[],
+    env: Readonly<Record<string, string | undefined>> = {},
+  ): Promise<CliResult> {
+    caches += 1
+    const fresh = join(cluster.folder, `cache-${caches}`)
+    return runCli(['__complete', 'bash', '--', ...words], {
+      env: {...cluster.env, XDG_CACHE_HOME: fresh, ...env},
+    })
+  }
+
+  /** Silent and good, whatever happened. */
+  function linesOf({code, stdout, stderr}: CliResult): string[] {
+    assert.deepEqual([code, stderr], [0, ''])
+    return stdout.trimEnd().split('\n')
+  }
+
+  /** The machine is shared: one of three tries has to be quick enough. */
+  async function assertQuick(
+    words: readonly string[],
+    env: Readonly<Record<string, string>>,
+    expected: string[],
+  ) {
+    const times: number[] = []
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const result = await ask(words, {KMESHCTL_COMPLETION_TIMEOUT_MS: undefined, ...env})
+      assert.deepEqual(linesOf(result), expected)
+      times.push(result.elapsedMs)
+      if (result.elapsedMs < 1000) return
+    }
+    assert.fail(`took ${times.map(Math.round).join(', ')} ms`)
+  }
+
+  for (const [words, expected] of [
+    [['status', '--node', ''], [':4']],
+    [['enroll', 'pod', '-n', 'shop', ''], [':4']],
+    [
+      ['log', 'get', ''],
+      ['bpf', 'default', ':4'],
+    ],
+    [
+      ['dump', 'maps', 'km_fr'],
+      ['km_frontend', ':4'],
+    ],
+    [
+      ['log', 'set-level', 'bpf='],
+      ['bpf=error', 'bpf=warn', 'bpf=info', 'bpf=debug', ':4'],
+    ],
+  ] as const) {
+    test(`an API server that hangs: '${words.join(' ')}|' is answered within a second`, async () => {
+      behave = () => 'hang'
+      await assertQuick(words, {}, [...expected])
+    })
+  }
+
+  test('an API server that refuses, nobody there, a broken or missing kubeconfig: nothing is said', async () => {
+    behave = () => ({status: 403, body: '{"kind":"Status","message":"\u001b[31mno"}'})
+    assert.deepEqual(linesOf(await ask(['status', '--node', ''])), [':4'])
+    const broken = join(cluster.folder, 'broken')
+    writeFileSync(broken, '{{{')
+    const words = ['status', '--node', '']
+    assert.deepEqual(linesOf(await ask(words, {KUBECONFIG: broken})), [':4'])
+    assert.deepEqual(linesOf(await ask(words, {KUBECONFIG: '/nonexistent'})), [':4'])
+    assert.deepEqual(linesOf(await ask(['status', '-s', 'http://127.0.0.1:1', '--node', ''])), [':4'])
+  })
+
+  test('a credential program that waits for an answer is ended, and has no terminal', async () => {
+    const folder = cluster.folder
+    const program = join(folder, 'login')
+    writeFileSync(
+      program,
+      `#!/bin/sh\necho $$ >>${folder}/login.pids\n(echo 'Password:' >/dev/tty) 2>/dev/null && echo yes >${folder}/login.tty\nexec sleep 60\n`,
+    )
+    chmodSync(program, 0o755)
+    const config = join(folder, 'exec.yaml')
+    const exec = {
+      apiVersion: 'client.authentication.k8s.io/v1',
+      command: program,
+      interactiveMode: 'IfAvailable',
+    }
+    writeFileSync(
+      config,
+      JSON.stringify({
+        'current-context': 'x',
+        contexts: [{name: 'x', context: {cluster: 'x', user: 'x'}}],
+        clusters: [{name: 'x', cluster: {server: cluster.api.server, 'insecure-skip-tls-verify': true}}],
+        users: [{name: 'x', user: {exec}}],
+      }),
+    )
+    const limits = {KMESHCTL_COMPLETION_TIMEOUT_MS: '3000', KUBECONFIG: config}
+    assert.deepEqual(linesOf(await ask(['status', '--node', ''], limits)), [':4'])
+    assert.ok(!existsSync(join(folder, 'login.tty')))
+    await sleep(100)
+    const started = readFileSync(join(folder, 'login.pids'), 'utf8').trim().split('\n')
+    for (const pid of started) assert.ok(hasEnded(pid), `process ${pid} still runs`)
+  })
+
+  test('flags on the line say which cluster, as whom, which daemon', async () => {
+    const {kubeconfig, headers} = cluster.api
+    const none = {KUBECONFIG: '/nonexistent'}
+    const typed = ['enroll', 'namespace', '--kubeconfig', kubeconfig, '--as=ann', '--as-group', 'dev', 's']
+    assert.deepEqual(linesOf(await ask(typed, none)), ['shop', 'store', ':4'])
+    assert.equal(headers.at(-1)?.['impersonate-user'], 'ann')
+    assert.equal(headers.at(-1)?.['impersonate-group'], 'dev')
+    const direct = ['log', 'get', '--daemon-url', cluster.daemon.url, '']
+    assert.deepEqual(linesOf(await ask(direct, none)), ['bpf', 'default', 'manage', ':4'])
+    const wrong = ['status', '--context', 'nope', '--node', '']
+    assert.deepEqual(linesOf(await ask(wrong)), [':4'])
+    const elsewhere = ['log', 'get', '--mesh-namespace', 'elsewhere', '']
+    assert.deepEqual(linesOf(await ask(elsewhere)), ['bpf', 'default', ':4'])
+  })
+
+  test('an answer is kept for its cluster and its flags, in a private folder', async () => {
+    const cache = join(cluster.folder, 'kept')
+    const words = ['enroll', 'namespace', '']
+    const env = {XDG_CACHE_HOME: cache}
+    const expected = ['kmesh-system', 'shop', 'store', ':4']
+    assert.deepEqual(linesOf(await ask(words, env)), expected)
+    const asked = cluster.api.requests.length
+    assert.deepEqual(linesOf(await ask(words, env)), expected)
+    assert.equal(cluster.api.requests.length, asked)
+    await ask(['enroll', 'namespace', '--as', 'bob', ''], env)
+    assert.equal(cluster.api.requests.length, asked + 1)
+    const folder = join(cache, 'kmeshctl', 'completion')
+    assert.equal(statSync(folder).mode & 0o777, 0o700)
+    for (const name of readdirSync(folder)) {
+      assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600)
+      writeFileSync(
+        join(folder, name),
+        JSON.stringify({atMs: Date.now() - 1, values: ['ok', '$(id)', '-x', 3]}),
+      )
+    }
+    assert.deepEqual(linesOf(await ask(words, env)), ['ok', ':4'])
+    for (const name of readdirSync(folder)) {
+      writeFileSync(join(folder, name), JSON.stringify({atMs: Date.now() - 31_000, values: ['old']}))
+    }
+    assert.deepEqual(linesOf(await ask(words, env)), expected)
+  })
+
+  test('a folder that others can write to is not read', async () => {
+    const cache = join(cluster.folder, 'shared')
+    await ask(['enroll', 'namespace', ''], {XDG_CACHE_HOME: cache})
+    const folder = join(cache, 'kmeshctl', 'completion')
+    for (const name of readdirSync(folder)) {
+      writeFileSync(join(folder, name), JSON.stringify({atMs: Date.now() - 1, values: ['planted']}))
+    }
+    chmodSync(folder, 0o777)
+    const lines = linesOf(await ask(['enroll', 'namespace', ''], {XDG_CACHE_HOME: cache}))
+    assert.deepEqual(lines, ['kmesh-system', 'shop', 'store', ':4'])
+  })
+
+  test('a cluster that did not answer is left alone for a moment', async () => {
+    const cache = {XDG_CACHE_HOME: join(cluster.folder, 'failed')}
+    behave = () => ({status: 403, body: '{}'})
+    await ask(['enroll', 'namespace', ''], cache)
+    const asked = cluster.api.requests.length
+    assert.deepEqual(linesOf(await ask(['enroll', 'namespace', ''], cache)), [':4'])
+    assert.equal(cluster.api.requests.length, asked)
+  })
+
+  test('no home, a home that is no folder, one that nobody can write to', async () => {
+    const readOnly = join(cluster.folder, 'read-only')
+    mkdirSync(readOnly, {mode: 0o500})
+    for (const home of [undefined, '/dev/null', '/proc/self', readOnly]) {
+      const env = {HOME: home, XDG_CACHE_HOME: undefined}
+      const lines = linesOf(await ask(['enroll', 'namespace', 's'], env))
+      assert.deepEqual(lines, ['shop', 'store', ':4'])
+    }
+  })
+
+  test('wrong calls are answered with nothing', async () => {
+    for (const args of [[], ['tcsh', '--', ''], ['bash', 'status'], ['bash', '--']]) {
+      const {code, stdout, stderr} = await runCli(['__complete', ...args], {env: cluster.env})
+      assert.deepEqual([code, stderr, stdout.trimEnd().split('\n').at(-1)], [0, '', ':4'])
+    }
+  })
+
+  test('the hidden words are in no help and no candidate', async () => {
+    const {stdout} = await runCli(['--help'], {env: cluster.env})
+    assert.match(stdout, /completion/)
+    assert.doesNotMatch(stdout, /__complete/)
+    assert.deepEqual(linesOf(await ask(['_'])), [':4'])
+  })
+})
+
+/** Gone, or dead and not yet collected. */
+function hasEnded(pid: string): boolean {
+  try {
+    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return true
+  }
+}
