@@ -176,7 +176,10 @@ function forward(webSocket: WebSocket, daemon: FakeNode['daemon']): void {
   webSocket.send(head)
   webSocket.send(Buffer.from([1, head[1]!, head[2]!]))
   const socket = connect(port, '127.0.0.1')
-  socket.on('data', (chunk: Buffer) => webSocket.send(Buffer.concat([Buffer.from([0]), chunk])))
+  socket.on('data', (chunk: Buffer) => {
+    socket.pause()
+    webSocket.send(Buffer.concat([Buffer.from([0]), chunk]), () => socket.resume())
+  })
   socket.on('error', (error) => {
     webSocket.send(Buffer.concat([Buffer.from([1]), Buffer.from(`error forwarding port: ${error.message}`)]))
   })
