@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import {isIP} from 'node:net'
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
-import {kubeFlags, meshFlags, outputFlags, targetFlags} from '../../lib/cli/flags.ts'
+import {filledFlag, kubeFlags, meshFlags, outputFlags, targetFlags} from '../../lib/cli/flags.ts'
 import {UsageError} from '../../lib/errors.ts'
 import {normalText} from '../../lib/model/map-item.ts'
 import {collectMaps, type DumpRequest, streamMaps} from '../../lib/ops/dump.ts'
@@ -20,8 +21,8 @@ export default class DumpMaps extends BaseCommand<typeof DumpMaps> {
   static override args = {map: Args.string({description: 'name of a map, several are allowed'})}
   static override flags = {
     raw: Flags.boolean({description: 'also the bytes of keys and values, in hex'}),
-    namespace: Flags.string({char: 'n', description: 'only entries of this namespace', helpValue: 'NAME'}),
-    service: Flags.string({description: 'only entries of this service', helpValue: '[NAMESPACE/]NAME'}),
+    namespace: filledFlag({char: 'n', description: 'only entries of this namespace', helpValue: 'NAME'}),
+    service: filledFlag({description: 'only entries of this service', helpValue: '[NAMESPACE/]NAME'}),
     address: Flags.string({description: 'only entries with this address', helpValue: 'IP'}),
     ...outputFlags(['table', 'json', 'yaml', 'jsonl']),
     ...targetFlags,
@@ -45,8 +46,7 @@ export default class DumpMaps extends BaseCommand<typeof DumpMaps> {
 
   private request(): DumpRequest {
     const {namespace, service, address, raw} = this.flags
-    if (address !== undefined && !/[.:]/.test(normalText(address))) throw badAddress(address)
-    if (address !== undefined && !/^[\da-f.:]+$/i.test(address)) throw badAddress(address)
+    if (address !== undefined && (isIP(address) === 0 || address.includes('%'))) throw badAddress(address)
     return {
       maps: [...new Set(this.words)],
       raw,

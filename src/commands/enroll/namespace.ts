@@ -28,6 +28,7 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
     '<%= config.bin %> enroll namespace shop bank --dry-run=client -o json',
     '<%= config.bin %> enroll namespace -l team=web --yes --timeout 2m',
   ]
+  static override hiddenAliases: string[] = ['enroll:ns', 'enroll:namespaces']
   static override strict = false
   static override args = {name: Args.string({description: 'one name or several', required: false})}
   static override flags = {

@@ -13,6 +13,7 @@ export default class EnrollPod extends EnrollNamespace {
   static override flags = {...namespaceFlag, ...EnrollNamespace.flags}
   // The parser looks at own properties only.
   static override args = EnrollNamespace.args
+  static override hiddenAliases = ['enroll:po', 'enroll:pods']
   static override strict = false
 
   protected override readonly kind = 'pod'

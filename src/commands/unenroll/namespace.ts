@@ -11,6 +11,7 @@ export default class UnenrollNamespace extends EnrollNamespace {
   ]
   // The parser looks at own properties only.
   static override args = EnrollNamespace.args
+  static override hiddenAliases = ['unenroll:ns', 'unenroll:namespaces']
   static override strict = false
 
   protected override readonly action = 'unenroll'

@@ -8,6 +8,7 @@ export default class UnenrollPod extends EnrollPod {
   static override examples = ['<%= config.bin %> unenroll pod web-1 -n shop']
   // The parser looks at own properties only.
   static override args = EnrollPod.args
+  static override hiddenAliases = ['unenroll:po', 'unenroll:pods']
   static override strict = false
 
   protected override readonly action = 'unenroll'

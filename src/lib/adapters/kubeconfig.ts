@@ -167,6 +167,7 @@ function noCluster(): KmeshError {
 
 function withClusterFlags(found: Cluster | undefined, server: string, request: ConnectionRequest): Cluster {
   const {certificateAuthority, tlsServerName, insecureSkipTlsVerify} = request
+  if (certificateAuthority !== undefined) readFlagFile('--certificate-authority', certificateAuthority)
   const base: Cluster = found ?? {name: 'flags', server, skipTLSVerify: false}
   const {caData: _caData, caFile: _caFile, ...withoutCa} = base
   return {
@@ -178,16 +179,17 @@ function withClusterFlags(found: Cluster | undefined, server: string, request: C
 }
 
 function withToken(user: User | undefined, request: ConnectionRequest): User {
-  const token = request.tokenFile === undefined ? request.token : readToken(request.tokenFile)
+  const token =
+    request.tokenFile === undefined ? request.token : readFlagFile('--token-file', request.tokenFile).trim()
   if (token !== undefined && token !== '') return {name: 'flags', token}
   return user ?? {name: 'anonymous'}
 }
 
-function readToken(file: string): string {
+function readFlagFile(flag: string, file: string): string {
   try {
-    return readFileSync(file, 'utf8').trim()
+    return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new UsageError(`--token-file: cannot read ${file}`, {parameter: '--token-file', cause: error})
+    throw new UsageError(`${flag}: cannot read ${file}: ${messageOf(error)}`, {parameter: flag, cause: error})
   }
 }
 

@@ -60,7 +60,8 @@ function stackLines(error: Error): string[] {
 export function targetErrorLine(error: ReportError, color: boolean): string {
   const pod = error.namespace && error.pod ? `${error.namespace}/${error.pod}` : error.pod
   const where = [error.node === null ? null : pod && `pod ${pod}`, error.phase].filter(Boolean).join(', ')
-  const who = error.node === null ? (pod ?? '') : targetName(error.node)
+  const namespace = error.namespace ? `namespace ${error.namespace}` : ''
+  const who = error.node === null ? (pod ?? namespace) : targetName(error.node)
   const subject = [who, where === '' ? '' : `(${where})`].filter((part) => part !== '').join(' ')
   const text = clean(subject === '' ? error.message : `${subject}: ${error.message}`)
   return [`${paint('error:', 'bad', color)} ${text}`, ...hintLines(error.hints)].join('\n').concat('\n')

@@ -15,6 +15,14 @@ export const durationFlag = Flags.custom<number>({
   parse: async (input, _context, flag) => parseDuration(input, `--${flag.name}`),
 })
 
+/** Text that has to say something: `-l "$UNSET"` must not mean everything. */
+export const filledFlag = Flags.custom<string>({
+  parse: async (input, _context, flag) => {
+    if (input.trim() !== '') return input
+    throw new UsageError(`--${flag.name} is empty`, {parameter: `--${flag.name}`})
+  },
+})
+
 /** Of every command. */
 export const globalFlags = {
   color: Flags.option({options: ['auto', 'always', 'never'] as const})({
@@ -84,7 +92,7 @@ export const kubeFlags = {
 }
 
 export const namespaceFlag = {
-  namespace: Flags.string({
+  namespace: filledFlag({
     char: 'n',
     description: 'namespace (default: that of the context)',
     helpGroup: CLUSTER,
@@ -102,7 +110,7 @@ export const allNamespacesFlag = {
 }
 
 export const selectorFlag = {
-  selector: Flags.string({
+  selector: filledFlag({
     char: 'l',
     description: 'label selector, as kubectl takes it',
     helpGroup: CLUSTER,
@@ -112,14 +120,14 @@ export const selectorFlag = {
 
 /** Where the daemons of the mesh are. */
 export const meshFlags = {
-  'mesh-namespace': Flags.string({
+  'mesh-namespace': filledFlag({
     description: "namespace of Kmesh's daemons",
     default: 'kmesh-system',
     env: 'KMESHCTL_MESH_NAMESPACE',
     helpGroup: DAEMON,
     helpValue: 'NAME',
   }),
-  'daemon-selector': Flags.string({
+  'daemon-selector': filledFlag({
     description: 'label selector of the daemons',
     default: 'app=kmesh',
     env: 'KMESHCTL_DAEMON_SELECTOR',
@@ -160,7 +168,7 @@ export const targetFlags = {
     multipleNonGreedy: true,
     delimiter: ',',
   }),
-  'node-selector': Flags.string({
+  'node-selector': filledFlag({
     description: 'daemons of the nodes with these labels',
     helpGroup: DAEMON,
     helpValue: 'SELECTOR',

@@ -193,6 +193,7 @@ export const MANAGE = readable({
   maxEntries: 8192,
   key: manageKey,
   value: struct({flags: u32}),
+  ids: ['key.cookie'],
   description: 'netns cookie or address of every enrolled pod',
 })
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {Fields, MapItem} from '../model/map-item.ts'
-import {mapRow} from '../model/maps.ts'
+import {MANAGE, mapRow} from '../model/maps.ts'
 import type {View} from './formats.ts'
 import type {Column} from './table.ts'
 import {count} from './text.ts'
@@ -32,9 +32,17 @@ export function mapView(raw: boolean): View<MapItem> {
 function fieldsText(item: MapItem, side: 'key' | 'value', fields: Fields | null): string | null {
   if (fields === null) return null
   const ids = mapRow(item.map)?.ids ?? []
-  return Object.entries(fields)
+  return shownFields(item, side, fields)
     .map(([name, value]) => `${name}=${valueText(value, ids.includes(`${side}.${name}`) ? item.names : {})}`)
     .join(' ')
+}
+
+/** The same key bytes read as cookie and as address: once the daemon names the pod of the cookie, it is no address. */
+function shownFields(item: MapItem, side: 'key' | 'value', fields: Fields): [string, unknown][] {
+  const entries = Object.entries(fields)
+  if (side !== 'key' || item.map !== MANAGE.name) return entries
+  const isNamed = Object.hasOwn(item.names, String(fields['cookie']))
+  return isNamed ? entries.filter(([name]) => name === 'cookie') : entries
 }
 
 function valueText(value: unknown, names: Readonly<Record<string, string>>): string {
