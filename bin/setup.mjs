@@ -26,6 +26,8 @@ const TESTING = {
   'libbpf-dev': {file: '/usr/include/bpf/bpf_helpers.h'},
   make: {command: 'make'},
   bpftool: {command: 'bpftool'},
+  zsh: {command: 'zsh'},
+  fish: {command: 'fish'},
 }
 
 const TASKS = {

@@ -3,11 +3,14 @@
 // process; flags on the line are respected; what is kept is kept privately and only for its own cluster.
 // Method: `kmeshctl __complete` as a process, against a fake API server that answers, hangs or refuses.
 import assert from 'node:assert/strict'
+import {execFile} from 'node:child_process'
 import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {after, afterEach, before, suite, test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
+import {promisify} from 'node:util'
 import {type CliResult, runCli} from '../fakes/cli.ts'
+import {programFolder} from '../fakes/shells.ts'
 import {type CompletionCluster, startCompletionCluster} from './completion-fixture.ts'
 
 type Intercepted = {status: number; body: string} | 'hang' | undefined
@@ -114,8 +117,11 @@ suite('kmeshctl __complete', () => {
         users: [{name: 'x', user: {exec}}],
       }),
     )
-    const limits = {KMESHCTL_COMPLETION_TIMEOUT_MS: '3000', KUBECONFIG: config}
-    assert.deepEqual(linesOf(await ask(['status', '--node', ''], limits)), [':4'])
+    // On a terminal, which a program could open to ask.
+    const typed = `'${join(programFolder(folder), 'kmeshctl')}' __complete bash -- status --node ''`
+    const env = {...cluster.env, KMESHCTL_COMPLETION_TIMEOUT_MS: '3000', KUBECONFIG: config}
+    const {stdout} = await promisify(execFile)('script', ['-qfec', typed, '/dev/null'], {env})
+    assert.equal(stdout, ':4\r\n')
     assert.ok(!existsSync(join(folder, 'login.tty')))
     await sleep(100)
     const started = readFileSync(join(folder, 'login.pids'), 'utf8').trim().split('\n')
