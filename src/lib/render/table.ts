@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Tables the way kubectl prints them: upper-case heads, no borders, three blanks between columns. */
+
+import {stripVTControlCharacters} from 'node:util'
 import {Chalk} from 'chalk'
 import {clean} from './text.ts'
 
@@ -42,14 +44,32 @@ export async function renderTable<T>(
   const shown = columns.filter((column) => style.wide || column.wide !== true)
   const rows = items.map((item) => shown.map((column) => cellText(column, item, style.color)))
   if (style.headers) rows.unshift(shown.map((column) => column.header))
+  const aligns = shown.map((column) => column.align ?? 'left')
+  if (rows.length > LARGE_TABLE_ROWS) return largeTable(rows, aligns)
   const {default: Table} = await import('cli-table3')
   const table = new Table({
     chars: NO_BORDERS,
     style: {'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true},
-    colAligns: shown.map((column) => column.align ?? 'left'),
+    colAligns: aligns,
   })
   table.push(...rows)
   return `${table.toString().replace(/ +$/gm, '')}\n`
+}
+
+/** The time of cli-table3 grows with the square of the rows: from here on cells are padded here. */
+const LARGE_TABLE_ROWS = 1000
+
+/** The same picture, for text whose characters are one column wide. */
+function largeTable(rows: readonly (readonly string[])[], aligns: readonly ('left' | 'right')[]): string {
+  const width = (text: string): number => stripVTControlCharacters(text).length
+  const widths = aligns.map((_align, index) =>
+    rows.reduce((widest, row) => Math.max(widest, width(row[index] ?? '')), 0),
+  )
+  const pad = (text: string, index: number): string => {
+    const blanks = ' '.repeat((widths[index] ?? 0) - width(text))
+    return aligns[index] === 'right' ? `${blanks}${text}` : `${text}${blanks}`
+  }
+  return rows.map((row) => `${row.map(pad).join('   ').trimEnd()}\n`).join('')
 }
 
 function cellText<T>(column: Column<T>, item: T, color: boolean): string {
