@@ -46,6 +46,8 @@ export async function startCompletionCluster(more: Partial<FakeApiOptions> = {})
     objects: {
       '/api/v1/namespaces': named(['shop', 'store', 'kmesh-system', ...HOSTILE]),
       '/api/v1/namespaces/shop/pods': named(['web-1', 'cart-1', ...HOSTILE]),
+      '/apis/apps/v1/namespaces/shop/deployments': named(['web', ...HOSTILE]),
+      '/apis/apps/v1/deployments': named(['web', 'api']),
       '/api/v1/namespaces/default/pods': named(['other-1']),
     },
     ...more,

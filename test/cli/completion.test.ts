@@ -4,7 +4,17 @@
 // Method: `kmeshctl __complete` as a process, against a fake API server that answers, hangs or refuses.
 import assert from 'node:assert/strict'
 import {execFile} from 'node:child_process'
-import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import {join} from 'node:path'
 import {after, afterEach, before, suite, test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
@@ -198,6 +208,26 @@ suite('kmeshctl __complete', () => {
       const env = {HOME: home, XDG_CACHE_HOME: undefined}
       const lines = linesOf(await ask(['enroll', 'namespace', 's'], env))
       assert.deepEqual(lines, ['shop', 'store', ':4'])
+    }
+  })
+
+  test('sandboxes, and pods and Deployments of one, through its own kubeconfig', async () => {
+    const name = `kmt-${process.pid}`
+    const folder = join(cluster.folder, 'state', 'kmeshctl', name)
+    mkdirSync(folder, {recursive: true})
+    copyFileSync(cluster.api.kubeconfig, join(folder, 'kubeconfig'))
+    const env = {XDG_STATE_HOME: join(cluster.folder, 'state'), KUBECONFIG: '/nonexistent'}
+    const exec = ['sandbox', 'exec', '--name', name]
+    assert.deepEqual(linesOf(await ask([...exec, ''], env)), ['api', 'kmesh-worker-1', 'web', ':4'])
+    assert.deepEqual(linesOf(await ask([...exec, '-n', 'shop', ''], env)), ['cart-1', 'web', 'web-1', ':4'])
+    assert.deepEqual(linesOf(await ask([...exec, '-n', 's'], env)), ['shop', 'store', ':4'])
+    const run = join('/run/kmeshctl', name)
+    mkdirSync(run, {recursive: true})
+    try {
+      const lines = linesOf(await ask(['sandbox', 'down', '--name', name.slice(0, -1)]))
+      assert.ok(lines.includes(name), lines.join())
+    } finally {
+      rmdirSync(run)
     }
   })
 

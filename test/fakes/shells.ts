@@ -11,7 +11,6 @@ const TIMEOUT_MS = 120_000
 const SHOW = '\u0007'
 const CLEAR = '\u0015'
 
-export type Shell = 'bash' | 'zsh' | 'fish'
 export type Env = Readonly<Record<string, string | undefined>>
 
 /** False, or why a test of this shell cannot run; where the kernel is required, shells are too. */
