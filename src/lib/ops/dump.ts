@@ -38,9 +38,21 @@ export async function streamMaps(
   request: DumpRequest,
   sink: MapSink,
 ): Promise<DumpOutcome> {
+  const output: {failure?: {readonly error: unknown}} = {}
+  // Once our own output failed nothing more is read: every daemon stops at its next entry.
+  const guarded: MapSink = async (item) => {
+    if (output.failure !== undefined) throw output.failure.error
+    try {
+      await sink(item)
+    } catch (error) {
+      output.failure ??= {error}
+      throw error
+    }
+  }
   const {answers, errors, summary} = await fanOut(access, await findDaemons(access), (admin, daemon) =>
-    dumpDaemon(access, admin, daemon, request, sink),
+    dumpDaemon(access, admin, daemon, request, guarded),
   )
+  if (output.failure !== undefined) throw output.failure.error
   const values = answers.map(({value}) => value)
   const failures = values.flatMap((value) => value.failures)
   const failed = values.filter((value) => value.failures.length > 0).length
