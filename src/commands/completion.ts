@@ -7,7 +7,7 @@ import {COMPLETION_SCRIPTS} from '../lib/render/completion-scripts.ts'
 export default class Completion extends BaseCommand<typeof Completion> {
   static override summary = 'Print the script that lets a shell complete commands, flags and live names'
   static override description =
-    'Names of nodes, namespaces, pods, loggers and maps come from the cluster that the line is about, within a second or not at all. For `kubectl kmesh`, put kubectl_complete-kmesh beside kubectl-kmesh on PATH.'
+    'Names of nodes, namespaces, pods, loggers and maps come from the cluster that the line is about, within a second or not at all (KMESHCTL_COMPLETION_TIMEOUT_MS: longer). For `kubectl kmesh`, put kubectl_complete-kmesh beside kubectl-kmesh on PATH.'
   static override examples = [
     'source <(<%= config.bin %> completion bash)   # in ~/.bashrc',
     'source <(<%= config.bin %> completion zsh)    # in ~/.zshrc',

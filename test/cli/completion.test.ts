@@ -161,6 +161,7 @@ suite('kmeshctl __complete', () => {
     assert.deepEqual(linesOf(await ask(words, env)), expected)
     const asked = cluster.api.requests.length
     assert.deepEqual(linesOf(await ask(words, env)), expected)
+    assert.deepEqual(linesOf(await ask(['enroll', 'namespace', '-o', 'json', ''], env)), expected)
     assert.equal(cluster.api.requests.length, asked)
     await ask(['enroll', 'namespace', '--as', 'bob', ''], env)
     assert.equal(cluster.api.requests.length, asked + 1)
@@ -221,6 +222,7 @@ suite('kmeshctl __complete', () => {
     assert.deepEqual(linesOf(await ask([...exec, ''], env)), ['api', 'kmesh-worker-1', 'web', ':4'])
     assert.deepEqual(linesOf(await ask([...exec, '-n', 'shop', ''], env)), ['cart-1', 'web', 'web-1', ':4'])
     assert.deepEqual(linesOf(await ask([...exec, '-n', 's'], env)), ['shop', 'store', ':4'])
+    const isFirst = !existsSync('/run/kmeshctl')
     const run = join('/run/kmeshctl', name)
     mkdirSync(run, {recursive: true})
     try {
@@ -228,6 +230,7 @@ suite('kmeshctl __complete', () => {
       assert.ok(lines.includes(name), lines.join())
     } finally {
       rmdirSync(run)
+      if (isFirst) rmdirSync('/run/kmeshctl')
     }
   })
 

@@ -7,7 +7,7 @@ import {spawn} from 'node:child_process'
 import {readFileSync, statSync} from 'node:fs'
 import {delimiter, join} from 'node:path'
 import {type CompletionPlan, planCompletion} from '../model/completion.ts'
-import {LIVE_KINDS, safeNames} from '../model/completion-kinds.ts'
+import {LIVE_KINDS, SOURCE_FLAGS, safeNames} from '../model/completion-kinds.ts'
 import type {ManifestCommands} from '../model/completion-line.ts'
 import {type Asker, renderCompletion, SHELLS} from '../render/completion.ts'
 import {CompletionCache} from './completion-cache.ts'
@@ -57,8 +57,9 @@ function readJson(file: string): unknown {
   return JSON.parse(readFileSync(file, 'utf8'))
 }
 
-async function liveValues({live, settings}: CompletionPlan): Promise<readonly string[]> {
+async function liveValues({live, settings: all}: CompletionPlan): Promise<readonly string[]> {
   if (live === undefined) return []
+  const settings = Object.fromEntries(Object.entries(all).filter(([name]) => SOURCE_FLAGS.has(name)))
   const {keepMs, fallback} = LIVE_KINDS[live]
   const cache = new CompletionCache(process.env)
   const key = JSON.stringify([live, settings, surroundings(settings)])
@@ -86,7 +87,7 @@ function stamp(file: string): string {
   return stats === undefined ? '' : `${stats.ino}:${stats.size}:${stats.mtimeMs}`
 }
 
-/** `0` and what is no number mean the limit that is built in. */
+/** For a cluster that needs longer. `0` and what is no number mean the limit that is built in. */
 function limitMs(): number {
   return Number(process.env['KMESHCTL_COMPLETION_TIMEOUT_MS']) || LIMIT_MS
 }

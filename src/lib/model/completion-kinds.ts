@@ -68,6 +68,30 @@ export function kindOfFlag(commandId: string, flag: string): LiveKind | undefine
   return Object.hasOwn(rows, flag) ? rows[flag] : undefined
 }
 
+/** Flags that say where live values come from, and as whom; others change nothing about them. */
+export const SOURCE_FLAGS: ReadonlySet<string> = new Set([
+  'kubeconfig',
+  'context',
+  'cluster',
+  'user',
+  'server',
+  'token-file',
+  'certificate-authority',
+  'tls-server-name',
+  'insecure-skip-tls-verify',
+  'as',
+  'as-group',
+  'as-uid',
+  'namespace',
+  'daemon-url',
+  'node',
+  'node-selector',
+  'mesh-namespace',
+  'daemon-selector',
+  'admin-port',
+  'name',
+])
+
 export function levelsOf(logger: string): readonly string[] {
   return logger === LOGGER_BPF ? BPF_LEVELS : LOG_LEVELS
 }
