@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: the kernel's adapter and the fake keep one contract; what only the kernel can show holds too.
+// Goal: the kernel's adapter and the one in memory keep one contract; what only the kernel can show holds too.
 // Method: the contract suite on both; then failures of loading, links, and the read budget on the kernel.
 import assert from 'node:assert/strict'
 import {execFileSync, spawnSync} from 'node:child_process'
@@ -8,20 +8,20 @@ import {join} from 'node:path'
 import {afterEach, beforeEach, describe, test} from 'node:test'
 import {createBpf} from '../../src/lib/adapters/bpf.ts'
 import {loadNativeBpf} from '../../src/lib/adapters/bpf-native.ts'
+import {MemoryBpf} from '../../src/lib/adapters/memory-bpf.ts'
 import {KernelError, KmeshError} from '../../src/lib/errors.ts'
 import {BACKEND} from '../../src/lib/model/maps.ts'
 import type {Bpf} from '../../src/lib/ports.ts'
 import {type BpfSubject, bpfContract} from '../contracts/bpf-contract.ts'
 import {bpfMapContract} from '../contracts/bpf-map-contract.ts'
-import {FakeBpf} from '../fakes/bpf.ts'
 import {KernelFixture, OBJECT_FILE, skipReason} from './kernel-fixture.ts'
 
 const skip = skipReason()
 
-function fakeSubject(): BpfSubject {
+function memorySubject(): BpfSubject {
   const pin = (name: string): string => `/fake/${name}`
   return {
-    bpf: new FakeBpf((path) => path === '/fake-cgroup'),
+    bpf: new MemoryBpf((path) => path === '/fake-cgroup'),
     pin,
     request: (change) => ({
       objectFile: OBJECT_FILE,
@@ -60,7 +60,7 @@ function kernelSubject(): BpfSubject {
 }
 
 for (const contract of [bpfContract, bpfMapContract]) {
-  contract('in memory', false, fakeSubject)
+  contract('in memory', false, memorySubject)
   contract('in the kernel', skip, kernelSubject)
 }
 

@@ -30,6 +30,11 @@ export interface AgentParts {
   readonly loggers: Loggers
 }
 
+const LEFT_BEHIND = {
+  kernel: 'programs, maps and enrolled pods stay as they are',
+  memory: 'its maps are gone with it',
+} as const
+
 export interface RunningAgent {
   /** Port of the admin API; differs from the option where that was 0. */
   readonly adminPort: number
@@ -98,7 +103,7 @@ export async function startAgent(
       server.close()
       server.closeAllConnections()
       await ids.close()
-      loggers.log('agent').info('agent stopped; programs, maps and enrolled pods stay as they are')
+      loggers.log('agent').info(`agent stopped; ${LEFT_BEHIND[options.backend]}`)
     },
   }
 }

@@ -7,6 +7,8 @@ import {createClock} from '../adapters/clock.ts'
 import {createKube} from '../adapters/kube.ts'
 import {loadConnection} from '../adapters/kubeconfig.ts'
 import {createLogWriter} from '../adapters/log-writer.ts'
+import {MemoryBpf, memoryPinTree} from '../adapters/memory-bpf.ts'
+import {memoryNetns, memoryProc} from '../adapters/memory-node.ts'
 import {createNetns} from '../adapters/netns.ts'
 import {createPinTree} from '../adapters/pin-tree.ts'
 import {createProc} from '../adapters/proc.ts'
@@ -15,7 +17,7 @@ import {createInformers} from '../adapters/watch.ts'
 import {EXIT, KmeshError, messageOf} from '../errors.ts'
 import type {VersionReply} from '../model/api.ts'
 import type {Kube} from '../ports.ts'
-import {type RunningAgent, startAgent} from './agent.ts'
+import {type AgentParts, type RunningAgent, startAgent} from './agent.ts'
 import {Loggers} from './loggers.ts'
 import {type AgentOptions, helpText, parseOptions} from './options.ts'
 import {uninstall} from './uninstall.ts'
@@ -33,7 +35,7 @@ async function main(): Promise<number> {
   if (options.command === 'help') return print(helpText())
   if (options.command === 'version') return print(`kmesh-daemon ${versionReply(options).gitVersion}\n`)
   const loggers = new Loggers(options.logLevel, clock, writer.write)
-  using _lock = createPinTree().lock(options.bpfFsPath)
+  using _lock = options.backend === 'memory' ? undefined : createPinTree().lock(options.bpfFsPath)
   // Awaited here: the lock is held until this function ends.
   return await (options.command === 'uninstall' ? takeOut(options, loggers) : run(options, loggers))
 }
@@ -43,10 +45,7 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
   const kube = await connect(options, loggers)
   const agent = await startAgent(
     {
-      bpf: createBpf(),
-      pins: createPinTree(),
-      netns: createNetns(),
-      proc: createProc(options.procPath),
+      ...backendParts(options, loggers),
       files: createStateFiles(options.stateDir),
       kube,
       informers: createInformers({kube, clock, log: loggers.log('watch')}),
@@ -59,6 +58,20 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
   )
   await stopAt(signal, agent, kube, loggers)
   return EXIT.ok
+}
+
+type BackendParts = Pick<AgentParts, 'bpf' | 'pins' | 'netns' | 'proc'>
+
+function backendParts(options: AgentOptions, loggers: Loggers): BackendParts {
+  if (options.backend === 'kernel') {
+    const proc = createProc(options.procPath)
+    return {bpf: createBpf(), pins: createPinTree(), netns: createNetns(), proc}
+  }
+  loggers
+    .log('agent')
+    .warn('backend memory: no kernel is told anything, no connection is redirected and none is logged')
+  const bpf = new MemoryBpf()
+  return {bpf, pins: memoryPinTree(bpf), netns: memoryNetns(), proc: memoryProc()}
 }
 
 async function stopAt(
@@ -90,7 +103,7 @@ async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number>
   const hasCluster = options.kubeconfig !== undefined || existsSync(IN_CLUSTER_TOKEN)
   const kube = hasCluster && options.nodeName !== '' ? await connect(options, loggers) : undefined
   const parts = {
-    pins: createPinTree(),
+    pins: options.backend === 'memory' ? memoryPinTree(new MemoryBpf()) : createPinTree(),
     files: createStateFiles(options.stateDir),
     kube,
     log: loggers.log('agent'),
@@ -139,6 +152,7 @@ function versionReply(options: AgentOptions): VersionReply {
     capabilities: ['mapKeys', 'ttl', 'enrollment'],
     sidecarPolicy: 'exclude',
     existingPods: options.existingPods,
+    ...(options.backend === 'memory' ? {backend: options.backend} : {}),
   }
 }
 

@@ -3,13 +3,14 @@
 import {isAbsolute} from 'node:path'
 import {parseArgs} from 'node:util'
 import {messageOf, UsageError} from '../errors.ts'
-import {ADMIN_PORT, type ExistingPods} from '../model/api.ts'
+import {ADMIN_PORT, type Backend, type ExistingPods} from '../model/api.ts'
 import {mapRow} from '../model/maps.ts'
 import {type LogLevel, parseLogLevel} from './log-format.ts'
 
 export interface AgentOptions {
   readonly command: 'run' | 'uninstall' | 'help' | 'version'
   readonly mode: 'dual-engine'
+  readonly backend: Backend
   readonly bpfFsPath: string
   readonly cgroup2Path: string
   readonly nodeName: string
@@ -84,6 +85,13 @@ const ROWS: readonly OptionRow[] = [
   row('cluster-domain', 'KMESH_CLUSTER_DOMAIN', 'NAME', 'cluster.local', 'DNS suffix of services'),
   row('bpf-object', 'KMESH_BPF_OBJECT', 'FILE', undefined, 'eBPF programs, instead of the built-in ones'),
   row('log-level', 'KMESH_LOG_LEVEL', 'LEVEL', 'info', "level of the logger 'default'"),
+  row(
+    'backend',
+    'KMESH_BACKEND',
+    'kernel|memory',
+    'kernel',
+    'where the maps are; memory redirects nothing, for trials without a kernel',
+  ),
   row('mode', 'KMESH_MODE', 'dual-engine', 'dual-engine', 'data plane mode'),
 ]
 
@@ -116,6 +124,7 @@ export function parseOptions(args: readonly string[], env: Environment): AgentOp
   return {
     command,
     mode: oneOf('mode', text('mode'), ['dual-engine']),
+    backend: oneOf('backend', text('backend'), ['kernel', 'memory']),
     bpfFsPath: absolute('bpf-fs-path', text('bpf-fs-path')),
     cgroup2Path: absolute('cgroup2-path', text('cgroup2-path')),
     nodeName,

@@ -40,6 +40,7 @@ const CHECKS: {readonly [E in EndpointName]: Check} = {
     capabilities: optional(listOf(isText)),
     sidecarPolicy: optional(isText),
     existingPods: optional(isText),
+    backend: optional(isText),
   }),
   ready: shape({ready: isFlag, checks: listOf(shape({name: isText, ok: isFlag, message: isText}))}),
   loggers: listOf(isText),

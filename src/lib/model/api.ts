@@ -18,6 +18,8 @@ export type Capability = 'mapKeys' | 'ttl' | 'enrollment'
 /** What a daemon does with a labelled pod that has a sidecar (design section 5). */
 export type SidecarPolicy = 'exclude' | 'bypass'
 export type ExistingPods = 'live' | 'untouched'
+/** Where a daemon has its maps; `memory` redirects nothing and is for trying things out. */
+export type Backend = 'kernel' | 'memory'
 
 export interface VersionReply {
   readonly gitVersion: string
@@ -32,6 +34,8 @@ export interface VersionReply {
   readonly capabilities?: readonly Capability[]
   readonly sidecarPolicy?: SidecarPolicy
   readonly existingPods?: ExistingPods
+  /** Absent: the kernel. */
+  readonly backend?: Backend
 }
 
 export interface ReadyReply {

@@ -179,7 +179,7 @@ function stateOf(
 
 /** Intent and kernel agree; the annotation may lag behind, or have been left. */
 function annotationState(view: Look): {readonly state: InteropState; readonly reason: string} {
-  if (view.source !== 'kernel' || view.annotated === view.kmesh) return {state: 'active', reason: view.rule}
+  if (!isToldByDaemon(view) || view.annotated === view.kmesh) return {state: 'active', reason: view.rule}
   return {state: isYoung(view.ageMs) ? 'pending' : 'stale', reason: 'AnnotationDiffers'}
 }
 
@@ -189,7 +189,12 @@ function differenceReason(pod: Pod, view: Look, node: NodeFacts | null): string 
   if (node.daemon !== 'ready') return 'DaemonNotReady'
   const up = enrollsReadyPodsOnly(node) ? isPodReady(pod) : pod.status?.phase === 'Running'
   if (view.intent && !(up && isPodReady(pod))) return 'NotReady'
+  if (view.source === 'memory') return 'MemoryDiffers'
   return view.source === 'kernel' ? 'KernelDiffers' : 'AnnotationDiffers'
+}
+
+function isToldByDaemon({source}: Look): boolean {
+  return source === 'kernel' || source === 'memory'
 }
 
 function isYoung(ageMs: number | null): boolean {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What one node's daemon told about itself and its pods: the ground that planner and interop stand on. */
-import type {Capability, EnrollmentEntry, ExistingPods, SidecarPolicy} from './api.ts'
+import type {Backend, Capability, EnrollmentEntry, ExistingPods, SidecarPolicy} from './api.ts'
 
 /** `unreachable`: there is a daemon pod and it gave no usable answer. */
 export type DaemonState = 'ready' | 'notReady' | 'unreachable' | 'absent'
@@ -12,6 +12,8 @@ export interface NodeFacts {
   readonly sidecarPolicy: SidecarPolicy | null
   readonly existingPods: ExistingPods | null
   readonly capabilities: readonly Capability[]
+  /** Absent: the kernel. */
+  readonly backend?: Backend
   /** By pod uid; null where the daemon cannot tell, or did not. */
   readonly enrollment: ReadonlyMap<string, EnrollmentEntry> | null
 }
@@ -34,8 +36,9 @@ export function enrollsReadyPodsOnly(facts: NodeFacts): boolean {
 
 /** How far a change can be followed: the label is stored, the daemon claims it, the kernel has it. */
 export const WAIT_LEVELS = ['label', 'annotation', 'kernel'] as const
-export type WaitLevel = (typeof WAIT_LEVELS)[number]
+/** `memory` is what a daemon without a kernel can tell instead; nobody asks for it. */
+export type WaitLevel = (typeof WAIT_LEVELS)[number] | 'memory'
 
 export function strongestLevel(facts: NodeFacts): WaitLevel {
-  return facts.capabilities.includes('enrollment') ? 'kernel' : 'annotation'
+  return facts.capabilities.includes('enrollment') ? (facts.backend ?? 'kernel') : 'annotation'
 }

@@ -57,7 +57,7 @@ export interface CaptureNow {
 export function captureNow(pod: Pod, node: NodeFacts | null): CaptureNow {
   const entry = node?.enrollment?.get(pod.metadata.uid ?? '')
   const annotated = isAnnotatedCaptured(pod.metadata.annotations)
-  if (entry !== undefined) return capture(pod, entry.captured, 'kernel')
+  if (entry !== undefined) return capture(pod, entry.captured, node?.backend ?? 'kernel')
   if (annotated) return capture(pod, true, 'annotation')
   return node?.daemon === 'unreachable' ? capture(pod, null, 'none') : capture(pod, false, 'annotation')
 }

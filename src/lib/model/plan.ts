@@ -8,7 +8,8 @@ export type PlanAction = 'enroll' | 'unenroll'
 export type Capture = 'kmesh' | 'sidecar' | 'ambient' | 'none'
 
 /** Where a statement about capture by Kmesh comes from; `none`: nobody could tell. */
-export type CaptureSource = 'kernel' | 'annotation' | 'none'
+/** `memory`: the daemon tells it, but its maps are in no kernel. */
+export type CaptureSource = 'kernel' | 'memory' | 'annotation' | 'none'
 
 export type PlanWarningCode =
   | 'LabelCaseTrap'

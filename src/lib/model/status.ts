@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type {Backend} from './api.ts'
 import type {ReportPhase} from './report.ts'
 
 export interface StatusProblem {
@@ -14,6 +15,7 @@ export interface StatusItem {
   /** Name of the daemon's pod. */
   readonly daemon: string | null
   readonly mode: string | null
+  readonly backend: Backend | null
   readonly version: string | null
   readonly ready: boolean | null
   readonly enrolledPods: number | null

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type {Backend} from './api.ts'
 
 /** One line of `kmeshctl version`. Unknown is null. */
 export interface VersionItem {
@@ -9,6 +10,7 @@ export interface VersionItem {
   readonly commit: string | null
   readonly platform: string | null
   readonly mode: string | null
+  readonly backend: Backend | null
   /** `kmeshctl` for our agent, `go` for a Go daemon. */
   readonly dialect: string | null
   readonly capabilities: readonly string[]

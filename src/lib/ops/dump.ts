@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Dumps BPF maps of many daemons. */
 import {KmeshError} from '../errors.ts'
+import {backendOf, memoryWarnings} from '../model/backend.ts'
 import {compareItems, type MapFilter, type MapItem, matchesFilter} from '../model/map-item.ts'
 import {compareText, type Report, type ReportError, type ReportWarning} from '../model/report.ts'
 import type {Admin} from '../ports.ts'
@@ -66,13 +67,21 @@ export async function streamMaps(
       filteredOut: sum(values.map((value) => value.filteredOut)),
     },
     errors: [...errors, ...failures].sort((a, b) => compareText(a.node, b.node)),
-    warnings: [...keyWarnings(values), ...skippedWarnings(values)],
+    warnings: [
+      ...keyWarnings(values),
+      ...skippedWarnings(values),
+      ...memoryWarnings(
+        values.filter(({inMemory}) => inMemory).map(({node}) => node),
+        'no kernel holds these entries',
+      ),
+    ],
   }
 }
 
 interface DaemonDump {
   readonly node: string
   readonly hasKeys: boolean
+  readonly inMemory: boolean
   readonly skipped: ReadonlyMap<string, string>
   readonly failures: readonly ReportError[]
   readonly entries: number
@@ -102,7 +111,8 @@ async function dumpDaemon(
     }
   }
   const skipped = request.maps.length > 0 ? new Map<string, string>() : source.unreadable
-  return {node: daemon.target.node, hasKeys: source.hasKeys, skipped, failures, ...counts}
+  const inMemory = backendOf(dialect.version) === 'memory'
+  return {node: daemon.target.node, hasKeys: source.hasKeys, inMemory, skipped, failures, ...counts}
 }
 
 async function dumpMap(

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Asks the daemons of some nodes what planner and interop need: version, readiness, pods. */
 import type {DaemonTarget} from '../model/api.ts'
+import {backendOf, memoryWarnings} from '../model/backend.ts'
 import {absentNode, type NodeFacts, unreachableNode} from '../model/plan-node.ts'
-import {compareText, type ReportError, reportErrorOf} from '../model/report.ts'
+import {compareText, type ReportError, type ReportWarning, reportErrorOf} from '../model/report.ts'
 import type {Admin, AdminDialer, Clock} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
 import {listDaemons} from './daemons.ts'
@@ -55,6 +56,12 @@ export async function gatherFacts(request: FactsRequest): Promise<Facts> {
   return {byNode, admins, errors: errors.sort((a, b) => compareText(a.node, b.node))}
 }
 
+/** Daemons that capture nothing for real. */
+export function memoryFindings(byNode: Facts['byNode']): ReportWarning[] {
+  const nodes = [...byNode.values()].filter(({backend}) => backend === 'memory').map(({node}) => node)
+  return memoryWarnings(nodes.sort(compareText), 'no connection of these pods is redirected')
+}
+
 /** One after the other over one connection; a daemon's node has more to do than to answer us. */
 async function askDaemon(admin: Admin, node: string, signal: AbortSignal): Promise<NodeFacts> {
   const {version, capabilities} = await readDialect(admin, signal)
@@ -67,6 +74,7 @@ async function askDaemon(admin: Admin, node: string, signal: AbortSignal): Promi
     sidecarPolicy: version.sidecarPolicy ?? 'exclude',
     existingPods: version.existingPods ?? 'live',
     capabilities,
+    backend: backendOf(version),
     enrollment: entries === null ? null : new Map(entries.map((entry) => [entry.uid, entry])),
   }
 }

@@ -174,5 +174,5 @@ class Wait {
 }
 
 function isOfKernel(item: WaitPod): boolean {
-  return item.level === 'kernel'
+  return item.level === 'kernel' || item.level === 'memory'
 }

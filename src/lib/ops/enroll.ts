@@ -9,7 +9,7 @@ import type {DryRun, Outcome} from '../model/plan-result.ts'
 import {type ReportError, reportErrorOf} from '../model/report.ts'
 import type {AdminDialer, Clock, Kube} from '../ports.ts'
 import {mapConcurrent} from './enroll-concurrent.ts'
-import {type Facts, gatherFacts} from './enroll-facts.ts'
+import {type Facts, gatherFacts, memoryFindings} from './enroll-facts.ts'
 import {findNamespaces, findPods, type Selection} from './enroll-targets.ts'
 import {timeoutErrors} from './enroll-timeout.ts'
 import {type WaitPod, type WaitResult, waitForPods} from './enroll-wait.ts'
@@ -99,7 +99,10 @@ export async function carryOut(
       ...interrupted,
       ...(waited && !deps.signal.aborted ? timeoutErrors(plan.action, waited) : []),
     ],
-    warnings: facts.errors.map(({code, message, node}) => ({code, message, node})),
+    warnings: [
+      ...facts.errors.map(({code, message, node}) => ({code, message, node})),
+      ...memoryFindings(facts.byNode),
+    ],
   }
 }
 

@@ -14,7 +14,7 @@ import {
   reportErrorOf,
 } from '../model/report.ts'
 import type {AdminDialer, Clock, Kube} from '../ports.ts'
-import {type Facts, gatherFacts} from './enroll-facts.ts'
+import {type Facts, gatherFacts, memoryFindings} from './enroll-facts.ts'
 
 export interface InteropDeps {
   readonly kube: Kube
@@ -65,7 +65,7 @@ export async function interopStatus(
     summary: summaryOf(views, shown.length),
     items,
     errors: facts.errors,
-    warnings: [],
+    warnings: memoryFindings(facts.byNode),
   }
 }
 

@@ -2,6 +2,7 @@
 /** Log levels of daemons: list, read, change, read back. */
 import {KmeshError} from '../errors.ts'
 import {LOGGER_BPF, LOGGER_DEFAULT, type LoggerReply} from '../model/api.ts'
+import {backendOf, memoryWarnings} from '../model/backend.ts'
 import type {Dialect} from '../model/dialect.ts'
 import {
   hidesBpf,
@@ -24,17 +25,18 @@ export async function readLevels(
 ): Promise<Report<LogLevelItem>> {
   const search = await findDaemons(access)
   const {answers, errors, summary} = await fanOut(access, search, async (admin, daemon) => {
-    await readDialect(admin, access.signal)
+    const {version} = await readDialect(admin, access.signal)
     const known = await admin.call('loggers', {}, {signal: access.signal})
     if (logger !== undefined) checkLogger(logger, known)
     const items: LogLevelItem[] = []
     for (const name of logger === undefined ? [...known].sort(compareText) : [logger]) {
       items.push(levelItem(daemon, await readLogger(admin, name, access.signal)))
     }
-    return items
+    return {items, inMemory: backendOf(version) === 'memory'}
   })
-  const items = answers.flatMap(({value}) => value)
-  const warnings = answers.flatMap(({daemon, value}) => hiddenBpf(daemon, value, undefined))
+  const items = answers.flatMap(({value}) => value.items)
+  const hidden = answers.flatMap(({daemon, value}) => hiddenBpf(daemon, value.items, undefined))
+  const warnings = [...hidden, ...noBpfLines(answers)]
   return {kind: 'LogLevelList', summary, items, errors, warnings}
 }
 
@@ -42,6 +44,7 @@ interface ChangeOutcome {
   readonly items: readonly LevelChangeItem[]
   readonly failures: readonly ReportError[]
   readonly warnings: readonly ReportWarning[]
+  readonly inMemory: boolean
 }
 
 /**
@@ -66,7 +69,7 @@ export async function setLevels(
     summary: {...summary, ok: summary.ok - failedNodes, failed: summary.failed + failedNodes},
     items: answers.flatMap(({value}) => value.items),
     errors: [...errors, ...failures].sort((a, b) => compareText(a.node, b.node)),
-    warnings: answers.flatMap(({value}) => value.warnings),
+    warnings: [...answers.flatMap(({value}) => value.warnings), ...noBpfLines(answers)],
   }
 }
 
@@ -92,7 +95,21 @@ async function changeDaemon(
       failures.push(targetError(error, daemon.target, access.clock.monotonicMs() - startMs))
     }
   }
-  return {items, failures, warnings: await warnHiddenBpf(access, admin, daemon, items)}
+  const warnings = await warnHiddenBpf(access, admin, daemon, items)
+  return {items, failures, warnings, inMemory: backendOf(dialect.version) === 'memory'}
+}
+
+interface LevelAnswer {
+  readonly daemon: FoundDaemon
+  readonly value: {readonly items: readonly LogLevelItem[]; readonly inMemory: boolean}
+}
+
+/** The level of `bpf` can be set in memory too; lines come from programs in a kernel only. */
+function noBpfLines(answers: readonly LevelAnswer[]): ReportWarning[] {
+  const nodes = answers
+    .filter(({value}) => value.inMemory && value.items.some(({logger}) => logger === LOGGER_BPF))
+    .map(({daemon}) => daemon.target.node)
+  return memoryWarnings(nodes, "no BPF program runs, so logger 'bpf' writes no lines at any level")
 }
 
 async function changeLogger(

@@ -2,6 +2,7 @@
 /** What `status` asks one daemon. */
 import {DeniedError} from '../errors.ts'
 import {LOGGER_BPF, LOGGER_DEFAULT, type ReadyReply} from '../model/api.ts'
+import {backendOf} from '../model/backend.ts'
 import type {Dialect} from '../model/dialect.ts'
 import {isAnnotatedCaptured} from '../model/enrollment.ts'
 import {type Pod, RESOURCES} from '../model/kube.ts'
@@ -48,6 +49,7 @@ export async function askStatus(
   problems.unshift(...readyProblems(daemon, ready))
   return {
     mode,
+    backend: backendOf(dialect.version),
     version: dialect.version.gitVersion,
     ready: ready === null ? null : ready.ready && daemon.ready,
     enrolledPods: pods?.enrolled ?? null,

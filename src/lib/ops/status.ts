@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One line a node: its daemon, what it says, and what is wrong. Finding faults is no failure here. */
 import {DeniedError, UnreachableError} from '../errors.ts'
+import {memoryWarnings} from '../model/backend.ts'
 import {type NodeObject, RESOURCES} from '../model/kube.ts'
 import {compareText, type Report, type ReportError, type ReportWarning} from '../model/report.ts'
 import type {StatusItem} from '../model/status.ts'
@@ -21,12 +22,14 @@ export async function readStatus(access: DaemonAccess): Promise<Report<StatusIte
     ...errors.map((error) => failedItem(error)),
   ].sort((a, b) => compareText(a.node, b.node))
   const isPodsDenied = answers.some(({value}) => value.podsDenied)
+  const inMemory = items.filter(({backend}) => backend === 'memory').map(({node}) => node)
+  const found = [...warnings, ...memoryWarnings(inMemory, 'no connection is redirected there')]
   return {
     kind: 'StatusList',
     summary: {...summary, problems: items.filter(({problems}) => problems.length > 0).length},
     items,
     errors: [],
-    warnings: isPodsDenied ? [...warnings, PODS_DENIED] : warnings,
+    warnings: isPodsDenied ? [...found, PODS_DENIED] : found,
   }
 }
 
@@ -73,8 +76,8 @@ async function nodeNames(access: DaemonAccess): Promise<string[] | undefined> {
 }
 
 function answeredItem(node: string, daemon: string | null, status: DaemonStatus): StatusItem {
-  const {mode, version, ready, enrolledPods, totalPods, levels, problems} = status
-  return {node, daemon, mode, version, ready, enrolledPods, totalPods, levels, problems}
+  const {mode, backend, version, ready, enrolledPods, totalPods, levels, problems} = status
+  return {node, daemon, mode, backend, version, ready, enrolledPods, totalPods, levels, problems}
 }
 
 function failedItem({node, pod, code, message, phase}: ReportError): StatusItem {
@@ -82,6 +85,7 @@ function failedItem({node, pod, code, message, phase}: ReportError): StatusItem 
     node: node ?? '',
     daemon: pod,
     mode: null,
+    backend: null,
     version: null,
     ready: code === 'NoDaemonOnNode' ? null : false,
     enrolledPods: null,

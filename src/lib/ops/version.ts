@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {backendOf} from '../model/backend.ts'
 import type {Report} from '../model/report.ts'
 import type {VersionItem} from '../model/version.ts'
 import type {DaemonAccess} from './access.ts'
@@ -34,6 +35,7 @@ export async function readVersions(
       commit: dialect.version.gitCommit ?? null,
       platform: dialect.version.platform ?? null,
       mode,
+      backend: backendOf(dialect.version),
       dialect: dialect.name === 'own' ? 'kmeshctl' : 'go',
       capabilities: dialect.capabilities,
     }),
@@ -46,6 +48,7 @@ const UNKNOWN = {
   pod: null,
   commit: null,
   mode: null,
+  backend: null,
   dialect: null,
   capabilities: [],
 } as const

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {modeText} from '../model/backend.ts'
 import type {StatusItem} from '../model/status.ts'
 import type {View} from './formats.ts'
 import {count} from './text.ts'
@@ -7,7 +8,7 @@ export const statusView: View<StatusItem> = {
   columns: [
     {header: 'NODE', value: (item) => item.node},
     {header: 'DAEMON', value: (item) => item.daemon},
-    {header: 'MODE', value: (item) => item.mode},
+    {header: 'MODE', value: (item) => modeText(item.mode, item.backend)},
     {header: 'VERSION', value: (item) => item.version},
     {
       header: 'READY',

@@ -1,44 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-/** One map or ring buffer of the fake Bpf port. */
-import {KernelError, KmeshError, LayoutError} from '../../src/lib/errors.ts'
-import {BPF_MAP_TYPE} from '../../src/lib/model/maps.ts'
-import type {BpfBatch, BpfMap, BpfMapInfo, BpfRing} from '../../src/lib/ports.ts'
+/** One map or ring buffer of the Bpf port in memory. */
+import {KernelError, KmeshError, LayoutError} from '../errors.ts'
+import {BPF_MAP_TYPE} from '../model/maps.ts'
+import type {BpfBatch, BpfMap, BpfMapInfo, BpfRing} from '../ports.ts'
 
 const E2BIG = 7
 const EINVAL = 22
 
-export type FakeCall = 'load' | 'lookup' | 'update' | 'updateBatch' | 'delete' | 'read'
+export type MemoryCall = 'load' | 'lookup' | 'update' | 'updateBatch' | 'delete' | 'read'
 
-export interface Store {
+export interface MemoryStore {
   readonly info: BpfMapInfo
   /** Key in hex -> value. */
   readonly entries: Map<string, Uint8Array>
+  /** Of a ring buffer: what nobody has read yet. Without programs in a kernel nothing ever comes in. */
   readonly records: Uint8Array[]
 }
 
-export interface FakeWrite {
+export interface MemoryWrite {
   readonly map: string
   readonly call: 'update' | 'delete'
   readonly keyHex: string
 }
 
-/** What a map tells the fake it belongs to. */
-export interface FakeOwner {
-  readonly writes: FakeWrite[]
-  checkFailure(call: FakeCall, target: string): void
+/** What a map tells the Bpf port that it belongs to. */
+export interface MemoryOwner {
+  /** Before anything is done; may throw. */
+  before(call: MemoryCall, target: string): void
+  wrote(write: MemoryWrite): void
 }
 
 export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex')
 }
 
-export class FakeMap implements BpfMap {
+export class MemoryMap implements BpfMap {
   readonly info: BpfMapInfo
-  readonly #owner: FakeOwner
-  readonly #store: Store
+  readonly #owner: MemoryOwner
+  readonly #store: MemoryStore
   #isClosed = false
 
-  constructor(owner: FakeOwner, store: Store) {
+  constructor(owner: MemoryOwner, store: MemoryStore) {
     this.#owner = owner
     this.#store = store
     this.info = store.info
@@ -62,7 +64,7 @@ export class FakeMap implements BpfMap {
     if (this.info.type === BPF_MAP_TYPE.array) throw new KernelError('delete', EINVAL, this.info.name)
     const keyHex = hexOf(key)
     const wasThere = this.#store.entries.delete(keyHex)
-    if (wasThere) this.#owner.writes.push({map: this.info.name, call: 'delete', keyHex})
+    if (wasThere) this.#owner.wrote({map: this.info.name, call: 'delete', keyHex})
     return wasThere
   }
 
@@ -102,25 +104,25 @@ export class FakeMap implements BpfMap {
       throw new KernelError('update', E2BIG, this.info.name)
     }
     this.#store.entries.set(keyHex, value.slice())
-    this.#owner.writes.push({map: this.info.name, call: 'update', keyHex})
+    this.#owner.wrote({map: this.info.name, call: 'update', keyHex})
   }
 
-  #check(call: FakeCall, lengths: readonly (readonly [Uint8Array, number])[]): void {
+  #check(call: MemoryCall, lengths: readonly (readonly [Uint8Array, number])[]): void {
     if (this.#isClosed) throw new KmeshError(`map ${this.info.name} is closed`, {code: 'Closed'})
     for (const [bytes, expected] of lengths) {
       if (bytes.byteLength !== expected)
         throw new LayoutError(`${bytes.byteLength} instead of ${expected} bytes`)
     }
-    this.#owner.checkFailure(call, this.info.name)
+    this.#owner.before(call, this.info.name)
   }
 }
 
-export class FakeRing implements BpfRing {
+export class MemoryRing implements BpfRing {
   readonly dropped = 0
-  readonly #store: Store
+  readonly #store: MemoryStore
   #isClosed = false
 
-  constructor(store: Store) {
+  constructor(store: MemoryStore) {
     this.#store = store
   }
 

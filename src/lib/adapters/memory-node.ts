@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Pods without network namespaces, for an agent whose maps are in memory: every
+ * pod has an identity and a cookie made up from its uid.
+ */
+import {createHash} from 'node:crypto'
+import {KmeshError} from '../errors.ts'
+import type {Netns, PodNamespace, Proc} from '../ports.ts'
+
+const PREFIX = 'memory:'
+
+export function memoryProc(): Proc {
+  return {
+    podNamespaces: async (uids) => new Map([...uids].map((uid) => [uid, namespaceOf(uid)])),
+    nodeNamespaces: () => new Set(),
+  }
+}
+
+function namespaceOf(uid: string): PodNamespace {
+  return {path: `${PREFIX}${uid}`, identity: `${PREFIX}${uid}`}
+}
+
+/** Knows cookies only: 8 bytes of the SHA-256 of what {@link memoryProc} gave as path. */
+export function memoryNetns(): Netns {
+  const refuse = (what: string) => (): never => {
+    throw new KmeshError(`there are no network namespaces in memory, so ${what}`, {code: 'MemoryBackend'})
+  }
+  return {
+    cookie: (path) => createHash('sha256').update(path).digest().readBigUInt64LE(0),
+    within: refuse('nothing runs inside one'),
+    socket: refuse('no socket is made inside one'),
+    listen: refuse('nobody listens inside one'),
+  }
+}
