@@ -58,7 +58,8 @@ const requireBuiltins: EsbuildPlugin = {
   name: 'require-builtins',
   setup: ({onResolve, onLoad}) => {
     onResolve({filter: /^(node:)?[a-z_/]+[0-9]?$/}, ({path, kind}) => {
-      if (!isBuiltin(path) || kind === 'require-call') return undefined
+      // `await import()` of such a module would have no named exports, only `default`.
+      if (!isBuiltin(path) || kind === 'require-call' || kind === 'dynamic-import') return undefined
       return {path: path.replace(/^node:/, ''), namespace: 'builtin'}
     })
     onLoad({filter: /.*/, namespace: 'builtin'}, ({path}) => ({

@@ -176,6 +176,20 @@ test('a question on a terminal: no is exit 1 and changes nothing', async () => {
   assert.equal(await mesh.label('namespaces', 'nine'), undefined)
 })
 
+for (const [key, type, code, says] of [
+  ['Ctrl-C', '\x03', 130, /interrupted\r\n$/],
+  ['Ctrl-D', '\x04', 1, /cancelled, nothing was changed\r\n$/],
+] as const) {
+  test(`${key} at the question changes nothing: exit ${code}`, async () => {
+    const name = `asked-${code}`
+    await namespaceWith(name, {web: 'n1'})
+    const run = await mesh.kmeshctl(['enroll', 'ns', name], {terminal: {waitFor: '[y/N]', type}})
+    assert.equal(run.code, code, run.stdout)
+    assert.match(run.stdout, says)
+    assert.equal(await mesh.label('namespaces', name), undefined)
+  })
+}
+
 test('yes goes on, with live progress', async () => {
   await namespaceWith('ten', {web: 'n6'})
   const run = await mesh.kmeshctl(['enroll', 'namespace', 'ten'], {terminal: {waitFor: '[y/N]', type: 'y\n'}})

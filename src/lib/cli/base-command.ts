@@ -189,6 +189,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
       throw new UsageError(`${question} Nobody can answer here`, {hints: ['use --yes to go on']})
     }
     const answer = await this.terminal.question(`${clean(question)} [y/N] `, this.signal)
+    if (answer === undefined) this.terminal.err('\n')
     if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
     throw new KmeshError('cancelled, nothing was changed', {code: 'Cancelled'})
   }

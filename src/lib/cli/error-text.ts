@@ -62,7 +62,7 @@ export function targetErrorLine(error: ReportError, color: boolean): string {
   const where = [error.node === null ? null : pod && `pod ${pod}`, error.phase].filter(Boolean).join(', ')
   const namespace = error.namespace ? `namespace ${error.namespace}` : ''
   const who = error.node === null ? (pod ?? namespace) : targetName(error.node)
-  const subject = [who, where === '' ? '' : `(${where})`].filter((part) => part !== '').join(' ')
+  const subject = who === '' || where === '' ? who : `${who} (${where})`
   const text = clean(subject === '' ? error.message : `${subject}: ${error.message}`)
   return [`${paint('error:', 'bad', color)} ${text}`, ...hintLines(error.hints)].join('\n').concat('\n')
 }

@@ -25,11 +25,14 @@ export function openTerminal(flags: ColorFlags): Terminal {
     question: async (text, signal) => {
       const {createInterface} = await import('node:readline/promises')
       const lines = createInterface({input: stdin, output: stderr})
+      // In raw mode Ctrl-C is a byte and no signal; here it shall mean what it means everywhere.
+      lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'))
       try {
-        return await Promise.race([
-          lines.question(text, {signal}),
-          new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined))),
-        ])
+        const ended = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
+        return await Promise.race([lines.question(text, {signal}), ended])
+      } catch (error) {
+        stderr.write('\n')
+        throw error
       } finally {
         lines.close()
       }
