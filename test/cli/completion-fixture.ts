@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A cluster with names that a shell would act on, and a folder with nothing of this machine in it. */
+import assert from 'node:assert/strict'
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {type FakeApi, type FakeApiOptions, startFakeApi} from '../fakes/api-server.ts'
+import type {CliResult} from '../fakes/cli.ts'
 import {type FakeDaemon, startOwnDaemon} from '../fakes/daemons.ts'
 
 export const HOSTILE = [
@@ -84,4 +86,10 @@ export async function startCompletionCluster(more: Partial<FakeApiOptions> = {})
       rmSync(folder, {recursive: true})
     },
   }
+}
+
+/** Silent and good, whatever happened. */
+export function linesOf({code, stdout, stderr}: CliResult): string[] {
+  assert.deepEqual([code, stderr], [0, ''])
+  return stdout.trimEnd().split('\n')
 }

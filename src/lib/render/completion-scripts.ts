@@ -5,7 +5,7 @@
  */
 import type {SHELLS} from './completion.ts'
 
-/** In the texts below `$\\{` stands for a brace that is the shell's. */
+/** In the texts below `$\{` stands for a brace that is the shell's. */
 function shellText(text: string): string {
   return text.replaceAll('$\\{', '$' + '{')
 }
