@@ -18,6 +18,21 @@ const ROOTS: Readonly<Record<string, string>> = {
   Deployment: 'V1Deployment',
   ReplicaSet: 'V1ReplicaSet',
   EndpointSlice: 'V1EndpointSlice',
+  Secret: 'V1Secret',
+  ServiceAccount: 'V1ServiceAccount',
+  Lease: 'V1Lease',
+  Role: 'V1Role',
+  RoleBinding: 'V1RoleBinding',
+  ClusterRole: 'V1ClusterRole',
+  ClusterRoleBinding: 'V1ClusterRoleBinding',
+  CustomResourceDefinition: 'V1CustomResourceDefinition',
+  TokenRequest: 'AuthenticationV1TokenRequest',
+  SelfSubjectAccessReview: 'V1SelfSubjectAccessReview',
+  SelfSubjectRulesReview: 'V1SelfSubjectRulesReview',
+  SubjectAccessReview: 'V1SubjectAccessReview',
+  LocalSubjectAccessReview: 'V1LocalSubjectAccessReview',
+  SelfSubjectReview: 'V1SelfSubjectReview',
+  TokenReview: 'V1TokenReview',
 }
 
 interface Attribute {
@@ -35,7 +50,7 @@ function attributesOf(name: string): readonly Attribute[] | undefined {
   return model?.attributeTypeMap
 }
 
-/** `string`, `integer`, `number`, `boolean`, `any`, `intOrString`, a class, or one of these with `[]` or `{}` behind. */
+/** `string`, `base64`, `integer`, `number`, `boolean`, `any`, `intOrString`, a class, or one of these with `[]` or `{}` behind. */
 function shortType(attribute: Attribute): string {
   const list = /^Array<(.+)>$/.exec(attribute.type)
   if (list !== null) return `${plainType(list[1] ?? '', attribute.format)}[]`
@@ -47,6 +62,7 @@ function shortType(attribute: Attribute): string {
 function plainType(type: string, format: string): string {
   if (format === 'quantity') return 'quantity'
   if (type === 'number') return format.startsWith('int') ? 'integer' : 'number'
+  if (type === 'string' && format === 'byte') return 'base64'
   if (type === 'Date' || type === 'V1MicroTime') return 'string'
   if (type === 'IntOrString') return 'intOrString'
   return type === 'string' || type === 'boolean' || attributesOf(type) !== undefined ? type : 'any'

@@ -203,6 +203,16 @@ export const RESOURCES = {
   endpointslices: {group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices'},
   deployments: {group: 'apps', version: 'v1', resource: 'deployments'},
   replicasets: {group: 'apps', version: 'v1', resource: 'replicasets'},
+  secrets: {group: '', version: 'v1', resource: 'secrets'},
+  serviceaccounts: {group: '', version: 'v1', resource: 'serviceaccounts'},
+  leases: {group: 'coordination.k8s.io', version: 'v1', resource: 'leases'},
+  roles: {group: 'rbac.authorization.k8s.io', version: 'v1', resource: 'roles'},
+  rolebindings: {group: 'rbac.authorization.k8s.io', version: 'v1', resource: 'rolebindings'},
+  customresourcedefinitions: {
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    resource: 'customresourcedefinitions',
+  },
 } as const
 
 /** `namespace/name`, or the name alone for cluster-scoped objects. */

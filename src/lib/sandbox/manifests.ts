@@ -15,6 +15,14 @@ const KINDS: Readonly<Record<string, {readonly resource: string; readonly namesp
   EndpointSlice: {resource: 'endpointslices', namespaced: true},
   Deployment: {resource: 'deployments', namespaced: true},
   ReplicaSet: {resource: 'replicasets', namespaced: true},
+  Secret: {resource: 'secrets', namespaced: true},
+  ServiceAccount: {resource: 'serviceaccounts', namespaced: true},
+  Lease: {resource: 'leases', namespaced: true},
+  Role: {resource: 'roles', namespaced: true},
+  RoleBinding: {resource: 'rolebindings', namespaced: true},
+  ClusterRole: {resource: 'clusterroles', namespaced: false},
+  ClusterRoleBinding: {resource: 'clusterrolebindings', namespaced: false},
+  CustomResourceDefinition: {resource: 'customresourcedefinitions', namespaced: false},
 }
 
 /**

@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js'
 import {arrayOf, type Fields, fieldsOf, type StoredObject} from './object.ts'
 import {resourceRow} from './resources.ts'
 import {invalid, StatusError} from './status.ts'
-import {invalidValue} from './validate.ts'
+import {invalidValue} from './validate-names.ts'
 
 export type Family = 'IPv4' | 'IPv6'
 

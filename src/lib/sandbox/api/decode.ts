@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** From the bytes of a request to an object whose outer shape can be trusted. */
-import {type Fields, isFields, type StoredObject} from './object.ts'
-import {groupVersion, type ResourceRow} from './resources.ts'
+
+import {prune} from './custom-schema.ts'
+import {schemaFaults} from './custom-validate.ts'
+import {type Fields, fieldsOf, isFields, type StoredObject, textOf} from './object.ts'
+import {groupVersion, type ResourceRow} from './resource-row.ts'
 import {typed} from './schema.ts'
-import {badRequest} from './status.ts'
+import {badRequest, invalid} from './status.ts'
 
 /** @throws StatusError 400 */
 export function parseJson(body: string): unknown {
@@ -48,6 +51,7 @@ export function decodeObject(
       `${String(value['kind'])} in version "${String(value['apiVersion'])}" cannot be handled as a ${row.kind} in version "${expected}"`,
     )
   }
+  if (row.custom !== undefined) return decodeCustom(row, value, row.custom.schema ?? KEEP_ALL, onUnknown)
   const {value: known, unknown, fault} = typed(row.kind, value)
   if (fault !== undefined) {
     throw badRequest(`${row.kind} in version "${row.version}" cannot be handled as a ${row.kind}: ${fault}`)
@@ -55,4 +59,38 @@ export function decodeObject(
   if (unknown.length > 0) onUnknown(unknown)
   const {managedFields: _, ...metadata} = (known['metadata'] ?? {}) as Fields
   return {...known, metadata} as unknown as StoredObject
+}
+
+const KEEP_ALL: Fields = {type: 'object', 'x-kubernetes-preserve-unknown-fields': true}
+
+/** @throws StatusError 400, or 422 where it does not fit its schema */
+function decodeCustom(
+  row: ResourceRow,
+  value: Fields,
+  schema: Fields,
+  onUnknown: (paths: readonly string[]) => void,
+): StoredObject {
+  const {metadata: given = {}, ...rest} = value
+  if (!isFields(given)) throw badRequest(`${row.kind}: metadata must be an object`)
+  const metadata = typed('V1ObjectMeta', given)
+  if (metadata.fault !== undefined) {
+    throw badRequest(
+      `${row.kind} in version "${row.version}" cannot be handled as a ${row.kind}: metadata.${metadata.fault}`,
+    )
+  }
+  const known = prune(schema, rest)
+  const unknown = [...metadata.unknown.map((path) => `metadata.${path}`), ...known.unknown]
+  if (unknown.length > 0) onUnknown(unknown)
+  const causes = schemaFaults(schema, known.value)
+  if (causes.length > 0) throw invalid(row, textOf(given['name']), causes)
+  const {managedFields: _, ...kept} = fieldsOf(metadata.value)
+  return {...known.value, metadata: kept} as unknown as StoredObject
+}
+
+/** A body of a kind that is no resource by itself. @throws StatusError 400 */
+export function checkedFields(kind: string, body: unknown): Fields {
+  if (!isFields(body) || body['kind'] !== kind) throw badRequest(`the body of the request must be a ${kind}`)
+  const {value, fault} = typed(kind, body)
+  if (fault !== undefined) throw badRequest(`the body cannot be handled as a ${kind}: ${fault}`)
+  return value
 }

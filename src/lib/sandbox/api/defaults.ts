@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Values that Kubernetes fills in where a manifest leaves them out; only those that somebody here reads. */
+import {withBindingDefaults, withSecretDefaults} from './access-objects.ts'
+import {withDefinitionDefaults} from './custom-definition.ts'
 import {arrayOf, type Fields, fieldsOf, type StoredObject} from './object.ts'
-import type {ResourceRow} from './resources.ts'
+import type {ResourceRow} from './resource-row.ts'
 
 /** The object with its defaults; `isNew` adds what is set once, on create. */
 export function withDefaults(row: ResourceRow, object: StoredObject, isNew: boolean): StoredObject {
-  const fill = DEFAULTS[row.resource]
+  const fill = row.custom === undefined ? DEFAULTS[row.resource] : undefined
   const base = isNew && row.statusReset ? withoutStatus(object) : object
   return fill === undefined ? base : fill(base, isNew)
 }
@@ -47,6 +49,10 @@ const DEFAULTS: Readonly<Record<string, Fill>> = {
     spec: {replicas: 1, ...fieldsOf(object.spec), ...template(fieldsOf(object.spec))},
     ...(isNew ? {status: {replicas: 0}} : {}),
   }),
+  customresourcedefinitions: withDefinitionDefaults,
+  secrets: withSecretDefaults,
+  rolebindings: withBindingDefaults,
+  clusterrolebindings: withBindingDefaults,
 }
 
 function podSpec(spec: Fields): Fields {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What kubectl asks before it asks for anything: versions, groups, resources. */
 import {openApiDocument} from './openapi.ts'
-import {groupVersion, RESOURCE_ROWS, type ResourceRow} from './resources.ts'
+import {groupVersion, type ResourceRow} from './resource-row.ts'
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 
@@ -20,6 +20,7 @@ const SUBRESOURCES: Readonly<Record<string, SubresourceForm>> = {
   portforward: {verbs: ['create', 'get'], kind: 'PodPortForwardOptions'},
   scale: {verbs: ['get', 'patch', 'update'], kind: 'Scale', group: 'autoscaling', version: 'v1'},
   status: {verbs: ['get', 'patch', 'update']},
+  token: {verbs: ['create'], kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1'},
 }
 
 const HEALTH_PATHS = ['/healthz', '/livez', '/readyz', '/ping']
@@ -30,28 +31,42 @@ export interface FixedAnswer {
 }
 
 /** The answer to a GET of a path that names no object; undefined where there is none. */
-export function fixedAnswer(path: string, gitVersion: string): FixedAnswer | undefined {
+export function fixedAnswer(
+  rows: readonly ResourceRow[],
+  path: string,
+  gitVersion: string,
+): FixedAnswer | undefined {
   const trimmed = path.length > 1 ? path.replace(/\/+$/, '') : path
   if (HEALTH_PATHS.includes(trimmed)) return {contentType: 'text/plain; charset=utf-8', body: 'ok'}
-  const document = discoveryDocument(trimmed, gitVersion) ?? openApiDocument(trimmed, gitVersion)
+  const document = discoveryDocument(rows, trimmed, gitVersion) ?? openApiDocument(rows, trimmed, gitVersion)
   return document && {contentType: 'application/json', body: `${JSON.stringify(document)}\n`}
 }
 
-function discoveryDocument(path: string, gitVersion: string): object | undefined {
+function discoveryDocument(
+  rows: readonly ResourceRow[],
+  path: string,
+  gitVersion: string,
+): object | undefined {
   if (path === '/version') return versionDocument(gitVersion)
   if (path === '/')
-    return {paths: ['/api', '/api/v1', '/apis', ...groupPaths(), ...HEALTH_PATHS, '/openapi/v3', '/version']}
+    return {
+      paths: ['/api', '/api/v1', '/apis', ...groupPaths(rows), ...HEALTH_PATHS, '/openapi/v3', '/version'],
+    }
   if (path === '/api') {
     return {kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: []}
   }
   if (path === '/apis') {
-    return {kind: 'APIGroupList', apiVersion: 'v1', groups: groups().map(groupDocument)}
+    return {
+      kind: 'APIGroupList',
+      apiVersion: 'v1',
+      groups: groupsOf(rows).map((group) => groupDocument(rows, group)),
+    }
   }
   const [, prefix, group = '', version] = path.split('/')
-  if (prefix === 'api' && group === 'v1' && version === undefined) return resourceList('', 'v1')
-  if (prefix !== 'apis' || !groups().includes(group)) return undefined
-  if (version === undefined) return {kind: 'APIGroup', apiVersion: 'v1', ...groupDocument(group)}
-  return path.split('/').length === 4 ? resourceList(group, version) : undefined
+  if (prefix === 'api' && group === 'v1' && version === undefined) return resourceList(rows, '', 'v1')
+  if (prefix !== 'apis' || !groupsOf(rows).includes(group)) return undefined
+  if (version === undefined) return {kind: 'APIGroup', apiVersion: 'v1', ...groupDocument(rows, group)}
+  return path.split('/').length === 4 ? resourceList(rows, group, version) : undefined
 }
 
 function versionDocument(gitVersion: string): object {
@@ -69,21 +84,44 @@ function versionDocument(gitVersion: string): object {
   }
 }
 
-function groups(): string[] {
-  return [...new Set(RESOURCE_ROWS.map((row) => row.group))].filter((group) => group !== '')
+function groupsOf(rows: readonly ResourceRow[]): string[] {
+  return [...new Set(rows.map((row) => row.group))].filter((group) => group !== '')
 }
 
-function groupPaths(): string[] {
-  return groups().flatMap((group) => [`/apis/${group}`, `/apis/${group}/v1`])
+/** Stable versions first, then beta, then alpha; higher numbers first. */
+function versionsOf(rows: readonly ResourceRow[], group: string): string[] {
+  const versions = new Set(rows.filter((row) => row.group === group).map((row) => row.version))
+  return [...versions].sort((left, right) => compareVersions(left, right))
 }
 
-function groupDocument(group: string): object {
-  const version = {groupVersion: `${group}/v1`, version: 'v1'}
-  return {name: group, versions: [version], preferredVersion: version}
+function compareVersions(left: string, right: string): number {
+  const [a, b] = [versionParts(left), versionParts(right)]
+  for (const [index, part] of a.entries()) if (part !== b[index]) return (b[index] ?? 0) - part
+  return left < right ? -1 : 1
 }
 
-function resourceList(group: string, version: string): object | undefined {
-  const rows = RESOURCE_ROWS.filter((row) => row.group === group && row.version === version)
+/** Level (3 stable, 2 beta, 1 alpha, 0 anything else), major and minor number. */
+function versionParts(version: string): number[] {
+  const found = /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(version)
+  if (found === null) return [0, 0, 0]
+  const level = found[2] === undefined ? 3 : found[2] === 'beta' ? 2 : 1
+  return [level, Number(found[1]), Number(found[3] ?? 0)]
+}
+
+function groupPaths(rows: readonly ResourceRow[]): string[] {
+  return groupsOf(rows).flatMap((group) => [
+    `/apis/${group}`,
+    ...versionsOf(rows, group).map((version) => `/apis/${group}/${version}`),
+  ])
+}
+
+function groupDocument(rows: readonly ResourceRow[], group: string): object {
+  const versions = versionsOf(rows, group).map((version) => ({groupVersion: `${group}/${version}`, version}))
+  return {name: group, versions, preferredVersion: versions[0]}
+}
+
+function resourceList(all: readonly ResourceRow[], group: string, version: string): object | undefined {
+  const rows = all.filter((row) => row.group === group && row.version === version)
   if (rows.length === 0) return undefined
   return {
     kind: 'APIResourceList',
@@ -102,7 +140,7 @@ function resourceDocument(row: ResourceRow): object {
     singularName: row.singular,
     namespaced: row.namespaced,
     kind: row.kind,
-    verbs: VERBS,
+    verbs: row.verbs ?? VERBS,
     ...(row.shortNames.length > 0 ? {shortNames: row.shortNames} : {}),
     ...(row.categories.length > 0 ? {categories: row.categories} : {}),
   }

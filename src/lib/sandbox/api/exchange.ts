@@ -3,25 +3,32 @@
 import type {ServerResponse} from 'node:http'
 import type {Clock} from '../../ports.ts'
 import type {ServiceRanges} from './addresses.ts'
+import type {Authorize, User} from './authenticate.ts'
 import type {DialNode} from './kubelet.ts'
-import type {StoredObject} from './object.ts'
+import {inVersion, type StoredObject} from './object.ts'
 import {keyOf} from './paging.ts'
+import type {Registry} from './registry.ts'
 import {negotiate, renderObject} from './represent.ts'
 import type {ResourceRoute} from './route.ts'
 import {scaleOf} from './scale.ts'
 import {selection} from './selectors.ts'
 import {notFound} from './status.ts'
 import type {Store} from './store.ts'
+import type {Tokens} from './tokens.ts'
 
 export interface ApiContext {
   readonly store: Store
   readonly ranges: ServiceRanges
   readonly clock: Clock
   readonly dialNode: DialNode
+  readonly registry: Registry
+  readonly tokens: Tokens
+  readonly authorize: Authorize
 }
 
 export interface ApiRequest {
   readonly verb: string
+  readonly user: User
   readonly route: ResourceRoute
   readonly query: URLSearchParams
   readonly accept: string | undefined
@@ -38,7 +45,7 @@ export function send(response: ServerResponse, code: number, json: string): void
 export function stored(context: ApiContext, route: ResourceRoute): StoredObject {
   const object = context.store.get(route.row, route.namespace, route.name)
   if (object === undefined) throw notFound(route.row, route.name)
-  return object
+  return inVersion(route.row, object)
 }
 
 export function sendObject(

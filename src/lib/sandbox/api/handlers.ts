@@ -44,7 +44,8 @@ export async function serveResource(
   response: ServerResponse,
 ): Promise<void> {
   const handler = HANDLERS[request.verb]
-  if (handler === undefined) throw methodNotAllowed()
+  const {verbs} = request.route.row
+  if (handler === undefined || verbs?.includes(request.verb) === false) throw methodNotAllowed()
   await handler(context, request, response)
 }
 
@@ -54,7 +55,7 @@ async function serveGet(context: ApiContext, request: ApiRequest, response: Serv
     return serveLog(context.store, context.dialNode, {...route, query}, response)
   }
   if (route.subresource === 'portforward') throw badRequest('Upgrade request required')
-  if (route.subresource === 'binding' || route.subresource === 'finalize') throw methodNotAllowed()
+  if (['binding', 'finalize', 'token'].includes(route.subresource)) throw methodNotAllowed()
   sendObject(context, request, response, 200, stored(context, route))
 }
 

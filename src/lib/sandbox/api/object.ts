@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Objects as the store holds them: plain JSON, never changed in place once stored. */
 import type {ManagedFields, OwnerReference} from '../../model/kube.ts'
+import {groupVersion, type ResourceRow} from './resource-row.ts'
 
 export type Fields = Record<string, unknown>
 
@@ -52,6 +53,18 @@ export function textAt(object: Fields, path: string): string {
   let value: unknown = object
   for (const part of path.split('.')) value = isFields(value) ? value[part] : undefined
   return value === undefined || value === null ? '' : String(value)
+}
+
+const versionsOf = new WeakMap<StoredObject, Map<string, StoredObject>>()
+
+/** The object as its row's version shows it; versions of custom resources differ in `apiVersion` only. */
+export function inVersion(row: ResourceRow, object: StoredObject): StoredObject {
+  const apiVersion = groupVersion(row)
+  if (row.custom === undefined || object.apiVersion === apiVersion) return object
+  const known = versionsOf.get(object) ?? new Map<string, StoredObject>()
+  const shown = known.get(apiVersion) ?? {...object, apiVersion}
+  versionsOf.set(object, known.set(apiVersion, shown))
+  return shown
 }
 
 const jsonOf = new WeakMap<object, string>()

@@ -3,21 +3,25 @@
  * The part of OpenAPI v3 by which kubectl learns that the server itself checks fields and knows dry runs: operations and
  * their parameters. Schemas are left out; `kubectl explain` has nothing to show.
  */
-import {groupVersion, RESOURCE_ROWS, type ResourceRow} from './resources.ts'
+import {groupVersion, type ResourceRow} from './resource-row.ts'
 
 const ROOT = '/openapi/v3'
 const PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation', 'force']
 
 /** The index, or the document of one group and version; undefined for other paths. */
-export function openApiDocument(path: string, gitVersion: string): object | undefined {
-  const versions = [...new Set(RESOURCE_ROWS.map(apiPath))]
+export function openApiDocument(
+  all: readonly ResourceRow[],
+  path: string,
+  gitVersion: string,
+): object | undefined {
+  const versions = [...new Set(all.map(apiPath))]
   if (path === ROOT) {
     const entries = versions.map((version) => [version, {serverRelativeURL: `${ROOT}/${version}`}])
     return {paths: Object.fromEntries(entries)}
   }
   const version = versions.find((candidate) => path === `${ROOT}/${candidate}`)
   if (version === undefined) return undefined
-  const rows = RESOURCE_ROWS.filter((row) => apiPath(row) === version)
+  const rows = all.filter((row) => apiPath(row) === version)
   return {
     openapi: '3.0.0',
     info: {title: 'Kubernetes', version: gitVersion},

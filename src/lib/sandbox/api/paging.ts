@@ -4,7 +4,7 @@
  * from that version tells every difference.
  */
 import type {StoredObject} from './object.ts'
-import type {ResourceRow} from './resources.ts'
+import type {ResourceRow} from './resource-row.ts'
 import {badRequest, StatusError} from './status.ts'
 import {type Store, storeKey} from './store.ts'
 import type {ListMetadata} from './table.ts'

@@ -2,7 +2,7 @@
 /** Delete: at once, gracefully, or when the last finalizer is gone. */
 import {timestamp} from './managed-fields.ts'
 import {type Fields, fieldsOf, isFields, type StoredObject, textAt} from './object.ts'
-import type {ResourceRow} from './resources.ts'
+import {isCore, type ResourceRow} from './resource-row.ts'
 import {badRequest, conflict} from './status.ts'
 import {isGone, type WriteContext} from './write.ts'
 
@@ -103,13 +103,13 @@ function markedForDeletion(
     deletionTimestamp: timestamp(nowMs + graceSeconds * 1000),
     deletionGracePeriodSeconds: graceSeconds,
   }
-  const terminating = row.resource === 'namespaces' ? {status: {...object.status, phase: 'Terminating'}} : {}
+  const terminating = isCore(row, 'namespaces') ? {status: {...object.status, phase: 'Terminating'}} : {}
   return {...object, ...terminating, metadata}
 }
 
 /** Only pods that run somewhere are given time. */
 function graceOf(row: ResourceRow, object: StoredObject, options: DeleteOptions): number {
-  if (row.resource !== 'pods' || textAt(object, 'spec.nodeName') === '') return 0
+  if (!isCore(row, 'pods') || textAt(object, 'spec.nodeName') === '') return 0
   if (['Succeeded', 'Failed'].includes(textAt(object, 'status.phase'))) return 0
   const own = Number(textAt(object, 'spec.terminationGracePeriodSeconds') || DEFAULT_GRACE_SECONDS)
   return options.gracePeriodSeconds ?? own

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** How an object goes over the wire: whole, its metadata only, or as rows of a table; the `Accept` header decides. */
-import {objectJson, partialObject, type StoredObject} from './object.ts'
-import {groupVersion, type ResourceRow} from './resources.ts'
+import {inVersion, objectJson, partialObject, type StoredObject} from './object.ts'
+import {groupVersion, type ResourceRow} from './resource-row.ts'
 import {StatusError} from './status.ts'
 import {type ListMetadata, type Representation, type Shape, tableJson} from './table.ts'
 
@@ -32,7 +32,8 @@ function shapeOf(entry: string): Shape | undefined {
 }
 
 /** JSON of one object. */
-export function renderObject(row: ResourceRow, object: StoredObject, as: Representation): string {
+export function renderObject(row: ResourceRow, given: StoredObject, as: Representation): string {
+  const object = inVersion(row, given)
   if (as.shape === 'table')
     return tableJson(row, [object], as, {resourceVersion: object.metadata.resourceVersion})
   return objectJson(as.shape === 'metadata' ? partialObject(object) : object)
@@ -41,10 +42,11 @@ export function renderObject(row: ResourceRow, object: StoredObject, as: Represe
 /** JSON of a list. */
 export function renderList(
   row: ResourceRow,
-  objects: readonly StoredObject[],
+  given: readonly StoredObject[],
   listMetadata: ListMetadata,
   as: Representation,
 ): string {
+  const objects = given.map((object) => inVersion(row, object))
   const metadata = JSON.stringify(listMetadata)
   if (as.shape === 'table') return tableJson(row, objects, as, listMetadata)
   if (as.shape === 'metadata') {

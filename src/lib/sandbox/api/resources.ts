@@ -1,34 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What the server serves: one row a resource. Discovery, routing, defaulting and selectors iterate it. */
-
-export interface ResourceRow {
-  /** `''` is the core group. */
-  readonly group: string
-  readonly version: string
-  readonly resource: string
-  readonly kind: string
-  readonly singular: string
-  readonly shortNames: readonly string[]
-  readonly categories: readonly string[]
-  readonly namespaced: boolean
-  readonly subresources: readonly string[]
-  /** Status is written by the subresource `status` only, and dropped on create. */
-  readonly statusReset: boolean
-  /** `metadata.generation` counts changes of everything but metadata and status. */
-  readonly generation: boolean
-  /** Field selectors beside metadata.name and metadata.namespace. */
-  readonly selectableFields: readonly string[]
-}
-
-const BASE = {
-  shortNames: [],
-  categories: [],
-  namespaced: true,
-  subresources: [],
-  statusReset: false,
-  generation: false,
-  selectableFields: [],
-} as const
+/** What the server serves of itself: one row a resource. Discovery, routing, defaulting and selectors iterate it. */
+import {ACCESS_ROWS} from './access-rows.ts'
+import {BASE, type ResourceRow} from './resource-row.ts'
 
 const CORE = {group: '', version: 'v1'} as const
 const APPS = {group: 'apps', version: 'v1'} as const
@@ -98,6 +71,14 @@ export const RESOURCE_ROWS: readonly ResourceRow[] = [
   {
     ...BASE,
     ...CORE,
+    resource: 'secrets',
+    kind: 'Secret',
+    singular: 'secret',
+    selectableFields: ['type'],
+  },
+  {
+    ...BASE,
+    ...CORE,
     resource: 'events',
     kind: 'Event',
     singular: 'event',
@@ -144,17 +125,8 @@ export const RESOURCE_ROWS: readonly ResourceRow[] = [
     singular: 'endpointslice',
     generation: true,
   },
+  ...ACCESS_ROWS,
 ]
-
-export function groupVersion(row: {readonly group: string; readonly version: string}): string {
-  return row.group ? `${row.group}/${row.version}` : row.version
-}
-
-export function findResource(group: string, version: string, resource: string): ResourceRow | undefined {
-  return RESOURCE_ROWS.find(
-    (row) => row.group === group && row.version === version && row.resource === resource,
-  )
-}
 
 /** The row of a resource of this table by its plural; for code that names one. */
 export function resourceRow(resource: string): ResourceRow {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** From the path of a request to what it names. */
-import {findResource, type ResourceRow, resourceRow} from './resources.ts'
+import type {Registry} from './registry.ts'
+import type {ResourceRow} from './resource-row.ts'
+import {resourceRow} from './resources.ts'
 import {badRequest} from './status.ts'
 
 export interface ResourceRoute {
@@ -13,10 +15,10 @@ export interface ResourceRoute {
 }
 
 /** Undefined where the path names no resource of this server. */
-export function parseResourcePath(path: string): ResourceRoute | undefined {
+export function parseResourcePath(registry: Registry, path: string): ResourceRoute | undefined {
   const parts = segments(path)
-  if (parts[0] === 'api') return resourceRoute('', parts[1] ?? '', parts.slice(2))
-  if (parts[0] === 'apis') return resourceRoute(parts[1] ?? '', parts[2] ?? '', parts.slice(3))
+  if (parts[0] === 'api') return resourceRoute(registry, '', parts[1] ?? '', parts.slice(2))
+  if (parts[0] === 'apis') return resourceRoute(registry, parts[1] ?? '', parts[2] ?? '', parts.slice(3))
   return undefined
 }
 
@@ -31,7 +33,12 @@ function segments(path: string): string[] {
   }
 }
 
-function resourceRoute(group: string, version: string, rest: string[]): ResourceRoute | undefined {
+function resourceRoute(
+  registry: Registry,
+  group: string,
+  version: string,
+  rest: string[],
+): ResourceRoute | undefined {
   const [first, second = '', third = ''] = rest
   if (first === undefined) return undefined
   if (first === 'namespaces' && group === '' && version === 'v1') {
@@ -41,21 +48,22 @@ function resourceRoute(group: string, version: string, rest: string[]): Resource
       return {row, namespace: '', name: second, subresource: third}
     }
   }
-  if (first === 'namespaces') return inNamespace(group, version, second, rest.slice(2))
-  const row = findResource(group, version, first)
+  if (first === 'namespaces') return inNamespace(registry, group, version, second, rest.slice(2))
+  const row = registry.find(group, version, first)
   if (row === undefined || rest.length > 3) return undefined
   if (row.namespaced) return rest.length === 1 ? {row, namespace: '', name: '', subresource: ''} : undefined
   return subresourceKnown({row, namespace: '', name: second, subresource: third})
 }
 
 function inNamespace(
+  registry: Registry,
   group: string,
   version: string,
   namespace: string,
   rest: string[],
 ): ResourceRoute | undefined {
   const [resource = '', name = '', subresource = ''] = rest
-  const row = findResource(group, version, resource)
+  const row = registry.find(group, version, resource)
   if (row === undefined || !row.namespaced || namespace === '' || rest.length > 3) return undefined
   return subresourceKnown({row, namespace, name, subresource})
 }

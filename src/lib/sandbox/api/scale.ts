@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The subresources `scale` and `binding`: other kinds that stand for a part of an object. */
 import {type Fields, fieldsOf, isFields, type StoredObject, textAt} from './object.ts'
-import type {ResourceRow} from './resources.ts'
+import type {ResourceRow} from './resource-row.ts'
 import {badRequest, conflict} from './status.ts'
 
 /** An autoscaling/v1 Scale of a Deployment or ReplicaSet. */

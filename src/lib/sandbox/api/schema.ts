@@ -26,9 +26,12 @@ interface Walk {
   fault: string | undefined
 }
 
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
 const PLAIN: Readonly<Record<string, (value: unknown) => boolean>> = {
   any: () => true,
   string: (value) => typeof value === 'string',
+  base64: (value) => typeof value === 'string' && BASE64.test(value),
   boolean: (value) => typeof value === 'boolean',
   number: (value) => typeof value === 'number',
   integer: Number.isInteger,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Label and field selectors of query strings. */
 import {type StoredObject, textAt} from './object.ts'
-import type {ResourceRow} from './resources.ts'
+import type {ResourceRow} from './resource-row.ts'
 import {badRequest} from './status.ts'
 
 export type Predicate = (object: StoredObject) => boolean

@@ -7,15 +7,18 @@ import type {AddressInfo} from 'node:net'
 import type {Duplex} from 'node:stream'
 import type {Clock, Log} from '../../ports.ts'
 import type {KeyPair} from '../pki.ts'
-import {ServiceRanges} from './addresses.ts'
-import {type Attributes, type Authorize, authenticate, checkAllowed} from './authenticate.ts'
+import {type Attributes, type Authorize, authenticate, checkAllowed, type User} from './authenticate.ts'
+import {apiContext} from './context.ts'
 import {fixedAnswer} from './discovery.ts'
 import type {ApiContext} from './exchange.ts'
 import {serveResource, verbOf} from './handlers.ts'
 import {type DialNode, forwardUpgrade} from './kubelet.ts'
+import {refuse, refuseUpgrade} from './refuse.ts'
+import type {Registry} from './registry.ts'
+import {isCore} from './resource-row.ts'
 import {parseResourcePath, type ResourceRoute} from './route.ts'
-import {methodNotAllowed, StatusError, toStatusError, unknownPath} from './status.ts'
-import {Store} from './store.ts'
+import {methodNotAllowed, StatusError, unknownPath} from './status.ts'
+import {isForApi} from './tokens.ts'
 
 export interface ApiServerOptions {
   /** PEM of the authority that client certificates must come from. */
@@ -27,7 +30,7 @@ export interface ApiServerOptions {
   readonly dialNode: DialNode
   /** Ranges of service addresses, the primary family first: `['10.96.0.0/16', 'fd00:10:96::/112']`. */
   readonly serviceCidrs: readonly string[]
-  /** Asked for everybody but system:masters; without it every authenticated user may do all. */
+  /** Asked for everybody but system:masters; without it the roles and bindings in the store decide. */
   readonly authorize?: Authorize
   /** What `/version` says. */
   readonly gitVersion?: string
@@ -51,14 +54,8 @@ const GIT_VERSION = 'v1.33.4'
 const BODY_MAX_BYTES = 3 << 20
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
-  const {clock, log} = options
-  const context: ApiContext = {
-    store: new Store(clock.nowMs(), options.historyLimit),
-    ranges: new ServiceRanges(options.serviceCidrs),
-    clock,
-    dialNode: options.dialNode,
-  }
-  const authorize = options.authorize ?? (() => undefined)
+  const {log} = options
+  const context = apiContext(options)
   const servers = new Set<Server>()
   /** Node forgets sockets that were upgraded, but waits for them when it closes. */
   const upgraded = new Set<Duplex>()
@@ -66,7 +63,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const listener: RequestListener = (request, response) => {
     // A client that goes away in the middle is no fault of ours, and must not end the process.
     response.on('error', (thrown) => log.debug('answer broke off', {url: request.url, error: thrown.message}))
-    serve(context, authorize, options.gitVersion ?? GIT_VERSION, request, response).catch((thrown) => {
+    serve(context, options.gitVersion ?? GIT_VERSION, request, response).catch((thrown) => {
       refuse(log, request, response, thrown)
     })
   }
@@ -74,9 +71,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     upgraded.add(socket)
     socket.on('close', () => upgraded.delete(socket))
     socket.on('error', () => socket.destroy())
-    upgrade(context, authorize, request, socket, head).catch((thrown) =>
-      refuseUpgrade(log, request, socket, thrown),
-    )
+    upgrade(context, request, socket, head).catch((thrown) => refuseUpgrade(log, request, socket, thrown))
   }
 
   async function listen(target: ListenTarget): Promise<number> {
@@ -128,40 +123,58 @@ function target(request: IncomingMessage): {path: string; query: URLSearchParams
   return {path, query: new URLSearchParams(search.join('?'))}
 }
 
-function attributesOf(verb: string, path: string, route: ResourceRoute | undefined): Attributes {
+function attributesOf(
+  verb: string,
+  path: string,
+  route: ResourceRoute | undefined,
+  query: URLSearchParams,
+): Attributes {
   if (route === undefined) {
     return {verb, path, group: '', resource: '', subresource: '', namespace: '', name: ''}
   }
-  const {row, subresource, name} = route
+  const {row, subresource} = route
+  // A list of the one object with a name is allowed to whoever may see that object.
+  const name = route.name || (/^metadata\.name==?([^,]+)$/.exec(query.get('fieldSelector') ?? '')?.[1] ?? '')
   // A namespace is its own namespace to authorization rules, as in Kubernetes.
-  const namespace = row.resource === 'namespaces' ? name : route.namespace
+  const namespace = isCore(row, 'namespaces') ? name : route.namespace
   return {verb, path: '', group: row.group, resource: row.resource, subresource, namespace, name}
 }
 
 async function serve(
   context: ApiContext,
-  authorize: Authorize,
   gitVersion: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const user = authenticate(request)
+  const {authorize, registry} = context
+  const user = authenticate(request, (token) => tokenUser(context, token), authorize)
   const {path, query} = target(request)
   const method = request.method ?? 'GET'
-  const route = parseResourcePath(path)
+  const route = parseResourcePath(registry, path)
   if (route === undefined) {
-    checkAllowed(user, attributesOf(method.toLowerCase(), path, undefined), authorize)
-    return serveFixed(path, method, gitVersion, response)
+    checkAllowed(user, attributesOf(method.toLowerCase(), path, undefined, query), authorize)
+    return serveFixed(registry, path, method, gitVersion, response)
   }
   const verb = verbOf(method, route, query)
-  checkAllowed(user, attributesOf(verb, path, route), authorize)
+  checkAllowed(user, attributesOf(verb, path, route, query), authorize)
   const {accept, 'user-agent': userAgent, 'content-type': contentType = ''} = request.headers
   const body = await readBody(request)
-  await serveResource(context, {verb, route, query, accept, userAgent, contentType, body}, response)
+  await serveResource(context, {verb, user, route, query, accept, userAgent, contentType, body}, response)
 }
 
-function serveFixed(path: string, method: string, gitVersion: string, response: ServerResponse): void {
-  const answer = fixedAnswer(path, gitVersion)
+function tokenUser(context: ApiContext, token: string): User | undefined {
+  const owner = context.tokens.owner(token)
+  return owner !== undefined && isForApi(owner) ? owner.user : undefined
+}
+
+function serveFixed(
+  registry: Registry,
+  path: string,
+  method: string,
+  gitVersion: string,
+  response: ServerResponse,
+): void {
+  const answer = fixedAnswer(registry.rows(), path, gitVersion)
   if (answer === undefined) throw unknownPath()
   if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
   response.writeHead(200, {'content-type': answer.contentType, 'cache-control': 'no-cache, private'})
@@ -188,45 +201,20 @@ async function readBody(request: IncomingMessage): Promise<string> {
 
 async function upgrade(
   context: ApiContext,
-  authorize: Authorize,
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
 ): Promise<void> {
-  const user = authenticate(request)
+  const {authorize, registry} = context
+  const user = authenticate(request, (token) => tokenUser(context, token), authorize)
   const {path, query} = target(request)
-  const route = parseResourcePath(path)
+  const route = parseResourcePath(registry, path)
   if (route === undefined) throw unknownPath()
-  checkAllowed(user, attributesOf(verbOf(request.method ?? 'GET', route, query), path, route), authorize)
+  checkAllowed(
+    user,
+    attributesOf(verbOf(request.method ?? 'GET', route, query), path, route, query),
+    authorize,
+  )
   if (route.subresource !== 'portforward') throw methodNotAllowed()
   await forwardUpgrade(context.store, context.dialNode, {...route, query}, request, socket, head)
-}
-
-function logFailure(log: Log, request: IncomingMessage, error: StatusError, thrown: unknown): void {
-  const fields = {method: request.method, url: request.url, code: error.code, error: error.message}
-  if (error.code === 500 && !(thrown instanceof StatusError)) {
-    log.error('request failed', {...fields, stack: thrown instanceof Error ? thrown.stack : undefined})
-  } else log.debug('request refused', fields)
-}
-
-function refuse(log: Log, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
-  const error = toStatusError(thrown)
-  logFailure(log, request, error, thrown)
-  if (response.headersSent || response.destroyed) {
-    response.destroy()
-    return
-  }
-  // What is left of a body that nobody reads would be taken for the next request.
-  const headers = request.complete ? {} : {connection: 'close'}
-  response.writeHead(error.code, {'content-type': 'application/json', ...headers})
-  response.end(`${JSON.stringify(error.body())}\n`)
-}
-
-function refuseUpgrade(log: Log, request: IncomingMessage, socket: Duplex, thrown: unknown): void {
-  const error = toStatusError(thrown)
-  logFailure(log, request, error, thrown)
-  const body = `${JSON.stringify(error.body())}\n`
-  socket.end(
-    `HTTP/1.1 ${error.code} ${error.reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** All objects, their resource versions and the recent changes, in memory. */
 import type {StoredObject} from './object.ts'
-import {RESOURCE_ROWS, type ResourceRow} from './resources.ts'
+import type {ResourceRow} from './resource-row.ts'
 import {expired} from './status.ts'
 
 export interface Change {
@@ -22,6 +22,7 @@ interface Collection {
   /** Changes up to this version are no longer in `history`. */
   forgotten: number
   readonly listeners: Set<ChangeListener>
+  readonly enders: Set<() => void>
 }
 
 /** `namespace/name`; cluster-scoped objects have an empty namespace. */
@@ -30,7 +31,8 @@ export function storeKey(namespace: string, name: string): string {
 }
 
 export class Store {
-  readonly #collections: ReadonlyMap<string, Collection>
+  readonly #collections = new Map<string, Collection>()
+  readonly #firstVersion: number
   readonly #historyLimit: number
   #version: number
 
@@ -40,13 +42,8 @@ export class Store {
    */
   constructor(firstVersion: number, historyLimit = 4096) {
     this.#version = firstVersion
+    this.#firstVersion = firstVersion
     this.#historyLimit = historyLimit
-    this.#collections = new Map(
-      RESOURCE_ROWS.map((row) => [
-        collectionKey(row),
-        {objects: new Map(), history: [], forgotten: firstVersion, listeners: new Set()},
-      ]),
-    )
   }
 
   /** Version of the newest change of anything. */
@@ -100,13 +97,23 @@ export class Store {
     return version >= this.#collection(row).forgotten
   }
 
-  /** Calls `listener` within each change from now on. Returns the function that ends it. */
-  listen(row: ResourceRow, listener: ChangeListener): () => void {
-    const {listeners} = this.#collection(row)
+  /**
+   * Calls `listener` within each change from now on, and `onEnd` when the resource is no longer served. Returns the
+   * function that ends it.
+   */
+  listen(row: ResourceRow, listener: ChangeListener, onEnd: () => void = () => {}): () => void {
+    const {listeners, enders} = this.#collection(row)
     listeners.add(listener)
+    enders.add(onEnd)
     return () => {
       listeners.delete(listener)
+      enders.delete(onEnd)
     }
+  }
+
+  /** Tells all listeners that the resource is no longer served. */
+  endListening(row: ResourceRow): void {
+    for (const end of [...this.#collection(row).enders]) end()
   }
 
   #stamped(object: StoredObject): StoredObject {
@@ -125,12 +132,18 @@ export class Store {
   }
 
   #collection(row: ResourceRow): Collection {
-    const collection = this.#collections.get(collectionKey(row))
-    if (collection === undefined) throw new Error(`no collection ${row.resource}`)
+    const key = collectionKey(row)
+    let collection = this.#collections.get(key)
+    if (collection === undefined) {
+      const forgotten = this.#firstVersion
+      collection = {objects: new Map(), history: [], forgotten, listeners: new Set(), enders: new Set()}
+      this.#collections.set(key, collection)
+    }
     return collection
   }
 }
 
+/** The versions of a custom resource have one collection. */
 function collectionKey(row: ResourceRow): string {
   return `${row.group}/${row.resource}`
 }

@@ -10,7 +10,9 @@ export interface Column {
   /** Shown by `-o wide` only. */
   readonly wide?: boolean
   readonly number?: boolean
-  readonly cell: (object: StoredObject, nowMs: number) => string | number
+  /** Where it is neither a text nor a number. */
+  readonly type?: string
+  readonly cell: (object: StoredObject, nowMs: number) => string | number | boolean | null
 }
 
 const NONE = '<none>'
@@ -34,6 +36,12 @@ const TEMPLATE_COLUMNS: readonly Column[] = [
   wide('Images', (object) => names(object, 'image')),
   wide('Selector', (object) => pairs(fieldsOf(fieldsOf(object.spec)['selector'])['matchLabels'])),
 ]
+
+const ROLE_REF: Column = {
+  name: 'Role',
+  cell: (object) => `${textAt(object, 'roleRef.kind')}/${textAt(object, 'roleRef.name')}`,
+}
+const CREATED: Column = {name: 'Created At', cell: (object) => object.metadata.creationTimestamp}
 
 export const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   namespaces: [NAME, textColumn('Status', 'status.phase'), AGE],
@@ -77,6 +85,23 @@ export const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     AGE,
     wide('Selector', (object) => pairs(fieldsOf(object.spec)['selector'])),
   ],
+  secrets: [
+    NAME,
+    textColumn('Type', 'type'),
+    {name: 'Data', number: true, cell: (object) => count(object['data'])},
+    AGE,
+  ],
+  serviceaccounts: [
+    NAME,
+    {name: 'Secrets', number: true, cell: (object) => arrayOf(object['secrets']).length},
+    AGE,
+  ],
+  leases: [NAME, textColumn('Holder', 'spec.holderIdentity'), AGE],
+  roles: [NAME, CREATED],
+  clusterroles: [NAME, CREATED],
+  rolebindings: [NAME, ROLE_REF, AGE],
+  clusterrolebindings: [NAME, ROLE_REF, AGE],
+  customresourcedefinitions: [NAME, CREATED],
   endpointslices: [
     NAME,
     textColumn('AddressType', 'addressType'),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Tables as `kubectl get` asks for them: the server decides the columns. */
 import {partialObject, type StoredObject} from './object.ts'
-import type {ResourceRow} from './resources.ts'
+import type {ResourceRow} from './resource-row.ts'
 import {COLUMNS, type Column} from './table-columns.ts'
+import {customColumns} from './table-custom.ts'
 
 export type Shape = 'whole' | 'metadata' | 'table'
 
@@ -28,7 +29,7 @@ export function tableJson(
   as: Representation,
   metadata: ListMetadata,
 ): string {
-  const columns = COLUMNS[row.resource] ?? []
+  const columns = row.custom === undefined ? (COLUMNS[row.resource] ?? []) : customColumns(row.custom)
   return `${JSON.stringify({
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
@@ -44,7 +45,7 @@ export function tableJson(
 function definition(column: Column): object {
   return {
     name: column.name,
-    type: column.number === true ? 'integer' : 'string',
+    type: column.type ?? (column.number === true ? 'integer' : 'string'),
     format: column.name === 'Name' ? 'name' : '',
     description: column.description ?? column.name,
     priority: column.wide === true ? 1 : 0,

@@ -2,8 +2,8 @@
 /** One watch request: a stream of JSON lines until somebody ends it. */
 import type {ServerResponse} from 'node:http'
 import type {Clock} from '../../ports.ts'
-import {objectJson, partialObject, type StoredObject} from './object.ts'
-import {groupVersion, type ResourceRow} from './resources.ts'
+import {inVersion, objectJson, partialObject, type StoredObject} from './object.ts'
+import {groupVersion, type ResourceRow} from './resource-row.ts'
 import type {Predicate} from './selectors.ts'
 import {badRequest, invalid, StatusError, toStatusError} from './status.ts'
 import type {Change, Store} from './store.ts'
@@ -69,7 +69,7 @@ export function serveWatch(
     response.end(`{"type":"ERROR","object":${JSON.stringify(toStatusError(thrown).body())}}\n`)
     return
   }
-  const stopListening = store.listen(row, onChange)
+  const stopListening = store.listen(row, onChange, () => response.end())
   const bookmarks = query.get('allowWatchBookmarks') === 'true'
   const bookmark = (): void => {
     if (bookmarks) send(bookmarkLine(row, store.version))
@@ -127,19 +127,20 @@ function changeLine(
   as: Representation,
   clock: Clock,
 ): string | undefined {
+  const object = inVersion(row, change.object)
   const now = change.type !== 'DELETED' && matches(change.object)
   const before = change.previous !== undefined && matches(change.previous)
   if (change.type === 'ADDED' ? !now : !now && !before) return undefined
   const type = now ? (before ? 'MODIFIED' : 'ADDED') : 'DELETED'
-  if (as.shape === 'whole' && type === change.type) {
+  if (as.shape === 'whole' && type === change.type && object === change.object) {
     let line = changeJson.get(change)
     if (line === undefined) {
-      line = `{"type":"${type}","object":${objectJson(change.object)}}\n`
+      line = `{"type":"${type}","object":${objectJson(object)}}\n`
       changeJson.set(change, line)
     }
     return line
   }
-  return `{"type":"${type}","object":${shaped(row, change.object, as, clock)}}\n`
+  return `{"type":"${type}","object":${shaped(row, object, as, clock)}}\n`
 }
 
 function shaped(row: ResourceRow, object: StoredObject, as: Representation, clock: Clock): string {

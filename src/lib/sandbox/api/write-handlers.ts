@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Handlers of the verbs that change something. */
 import type {ServerResponse} from 'node:http'
-import {decodeObject, parseJson} from './decode.ts'
+import {definitionWarnings} from './custom-definition.ts'
+import {checkedFields, decodeObject, parseJson} from './decode.ts'
 import {type ApiContext, type ApiRequest, selected, send, sendObject, stored} from './exchange.ts'
 import {managerName, timestamp} from './managed-fields.ts'
 import type {StoredObject} from './object.ts'
 import {applyPatch} from './patch.ts'
 import {deleteObject, deleteOptions} from './remove.ts'
 import {negotiate, renderList} from './represent.ts'
+import {isCore} from './resource-row.ts'
+import {reviewed} from './reviews.ts'
 import {scaleOf, withBinding, withScale} from './scale.ts'
 import {badRequest, methodNotAllowed, unsupportedMediaType} from './status.ts'
 import {createObject, updateObject, type WriteContext} from './write.ts'
@@ -43,7 +46,7 @@ function unknownFields(request: ApiRequest, response: ServerResponse): (paths: r
   return (paths) => {
     const texts = paths.map((path) => `unknown field ${JSON.stringify(path)}`)
     if (validation === 'Strict') throw badRequest(`strict decoding error: ${texts.join(', ')}`)
-    if (validation === 'Warn') response.setHeader('warning', texts.slice(0, 10).map(warning))
+    if (validation === 'Warn') warn(response, texts)
   }
 }
 
@@ -68,23 +71,44 @@ function jsonBody(request: ApiRequest): unknown {
 
 export function serveCreate(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
   const {route} = request
-  const writing = writeContext(context, request)
-  if (route.subresource === 'binding') {
-    const pod = stored(context, route)
-    const bound = withBinding(route.row, pod, jsonBody(request), timestamp(context.clock.nowMs()))
-    if (!writing.dryRun) context.store.put(route.row, {...bound, metadata: pod.metadata})
-    const success = {kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201}
-    send(response, 201, `${JSON.stringify(success)}\n`)
-    return
-  }
   if (route.subresource === 'portforward') throw badRequest('Upgrade request required')
-  if (route.name !== '' || (route.row.namespaced && route.namespace === '')) throw methodNotAllowed()
-  const object = createObject(
-    writing,
-    route,
-    decodeObject(route.row, jsonBody(request), unknownFields(request, response)),
-  )
-  sendObject(context, request, response, 201, object)
+  if (route.subresource === 'binding') serveBinding(context, request, response)
+  else if (route.subresource === 'token') serveToken(context, request, response)
+  else if (route.name !== '' || (route.row.namespaced && route.namespace === '')) throw methodNotAllowed()
+  else if (route.row.verbs !== undefined) serveReview(context, request, response)
+  else {
+    const body = decodeObject(route.row, jsonBody(request), unknownFields(request, response))
+    const object = createObject(writeContext(context, request), route, body)
+    if (route.row.resource === 'customresourcedefinitions') warn(response, definitionWarnings(object))
+    sendObject(context, request, response, 201, object)
+  }
+}
+
+function serveBinding(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
+  const {route} = request
+  const pod = stored(context, route)
+  const bound = withBinding(route.row, pod, jsonBody(request), timestamp(context.clock.nowMs()))
+  if (!writeContext(context, request).dryRun) context.store.put(route.row, {...bound, metadata: pod.metadata})
+  const success = {kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201}
+  send(response, 201, `${JSON.stringify(success)}\n`)
+}
+
+/** Adds Warning headers to those that are there. */
+function warn(response: ServerResponse, texts: readonly string[]): void {
+  const before = [response.getHeader('warning') ?? []].flat().map(String)
+  if (texts.length > 0) response.setHeader('warning', [...before, ...texts.slice(0, 10).map(warning)])
+}
+
+function serveToken(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
+  const account = stored(context, request.route)
+  const asked = checkedFields('TokenRequest', jsonBody(request))
+  send(response, 201, `${JSON.stringify(context.tokens.issue(account, asked))}\n`)
+}
+
+function serveReview(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
+  const {row, namespace} = request.route
+  const review = decodeObject(row, jsonBody(request), unknownFields(request, response))
+  send(response, 201, `${JSON.stringify(reviewed(context, request.user, namespace, review))}\n`)
 }
 
 const UPDATABLE = ['', 'status', 'scale', 'finalize']
@@ -133,7 +157,7 @@ export function serveDelete(context: ApiContext, request: ApiRequest, response: 
     object,
     optionsOf(request),
   )
-  if (!removed || route.row.resource === 'pods') {
+  if (!removed || isCore(route.row, 'pods')) {
     sendObject(context, request, response, 200, last)
     return
   }

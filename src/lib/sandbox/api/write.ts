@@ -6,7 +6,8 @@ import {type ServiceRanges, withClusterAddresses} from './addresses.ts'
 import {withDefaults} from './defaults.ts'
 import {managedFields, timestamp, type Writer} from './managed-fields.ts'
 import type {StoredMeta, StoredObject} from './object.ts'
-import {type ResourceRow, resourceRow} from './resources.ts'
+import {isCore, type ResourceRow} from './resource-row.ts'
+import {resourceRow} from './resources.ts'
 import type {ResourceRoute} from './route.ts'
 import {alreadyExists, badRequest, conflict, forbidden, notFound} from './status.ts'
 import type {Store} from './store.ts'
@@ -125,7 +126,7 @@ function allowedPart(
   const metadata = mergedMetadata(old, body, WRITABLE)
   if (!row.subresources.includes('status')) return {...body, metadata}
   // A namespace's finalizers in spec have a subresource of their own.
-  const kept = row.resource === 'namespaces' ? {spec: old.spec ?? {}} : {}
+  const kept = isCore(row, 'namespaces') ? {spec: old.spec ?? {}} : {}
   return {...body, ...kept, metadata, ...(old.status === undefined ? {} : {status: old.status})}
 }
 
@@ -155,10 +156,9 @@ function finished(
   old: StoredObject | undefined,
 ): StoredObject {
   validate(row, object, old)
-  const complete =
-    row.resource === 'services'
-      ? withClusterAddresses(object, old, context.ranges, context.store.values(row))
-      : object
+  const complete = isCore(row, 'services')
+    ? withClusterAddresses(object, old, context.ranges, context.store.values(row))
+    : object
   const metadata = {...complete.metadata, managedFields: [...managedFields(old, complete, context.writer)]}
   return {...complete, metadata}
 }
@@ -167,7 +167,7 @@ function finished(
 export function isGone(row: ResourceRow, object: StoredObject): boolean {
   const {deletionTimestamp, deletionGracePeriodSeconds, finalizers} = object.metadata
   if (deletionTimestamp === undefined || (finalizers?.length ?? 0) > 0) return false
-  if (row.resource === 'namespaces')
+  if (isCore(row, 'namespaces'))
     return ((object.spec?.['finalizers'] as unknown[] | undefined) ?? []).length === 0
   return (deletionGracePeriodSeconds ?? 0) === 0
 }

@@ -38,6 +38,8 @@ export interface ClusterView {
   readonly replicasets: Shared<ReplicaSet>
   /** Metadata only. */
   readonly configmaps: Shared<KubeObject>
+  /** Metadata only. */
+  readonly serviceaccounts: Shared<KubeObject>
   start(): void
   close(): void
 }
@@ -57,6 +59,7 @@ export function createClusterView(informers: Informers): ClusterView {
     deployments: source<Deployment>(RESOURCES.deployments),
     replicasets: source<ReplicaSet>(RESOURCES.replicasets),
     configmaps: source<KubeObject>(RESOURCES.configmaps, true),
+    serviceaccounts: source<KubeObject>(RESOURCES.serviceaccounts, true),
   }
   return {
     ...view,

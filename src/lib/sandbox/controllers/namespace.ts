@@ -13,6 +13,11 @@ const CONTENT: readonly ResourcePath[] = [
   RESOURCES.services,
   RESOURCES.endpointslices,
   RESOURCES.configmaps,
+  RESOURCES.secrets,
+  RESOURCES.rolebindings,
+  RESOURCES.roles,
+  RESOURCES.leases,
+  RESOURCES.serviceaccounts,
   RESOURCES.pods,
   RESOURCES.events,
 ]
@@ -37,7 +42,7 @@ export function startNamespaceController({view, kube, clock, log}: ControllerCon
 /** Asks for the deletion of everything inside; returns how many objects there still were. */
 async function emptied(kube: Kube, namespace: string): Promise<number> {
   let left = 0
-  for (const resource of CONTENT) {
+  for (const resource of [...(await customResources(kube)), ...CONTENT]) {
     const {items} = await kube.list<KubeObject>({...resource, namespace}, {metadataOnly: true})
     left += items.length
     const standing = items.filter(({metadata}) => metadata.deletionTimestamp === undefined)
@@ -46,6 +51,25 @@ async function emptied(kube: Kube, namespace: string): Promise<number> {
     )
   }
   return left
+}
+
+interface Definition extends KubeObject {
+  readonly spec?: {
+    readonly group: string
+    readonly scope: string
+    readonly names: {readonly plural: string}
+    readonly versions: readonly {readonly name: string; readonly served: boolean}[]
+  }
+}
+
+/** What definitions add to the kinds of a namespace, each in a version that is served. */
+async function customResources(kube: Kube): Promise<ResourcePath[]> {
+  const {items} = await kube.list<Definition>(RESOURCES.customresourcedefinitions)
+  return items.flatMap(({spec}) => {
+    const version = spec?.versions.find(({served}) => served)?.name
+    if (spec?.scope !== 'Namespaced' || version === undefined) return []
+    return [{group: spec.group, version, resource: spec.names.plural}]
+  })
 }
 
 async function removeOne(kube: Kube, path: ResourcePath): Promise<void> {
