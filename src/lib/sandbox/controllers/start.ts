@@ -7,6 +7,7 @@ import {startGarbageCollector} from './garbage.ts'
 import {startNamespaceController} from './namespace.ts'
 import {startReplicaSetController} from './replicaset.ts'
 import {startScheduler} from './scheduler.ts'
+import {startServiceAccountController} from './serviceaccount.ts'
 
 export interface ControllerOptions {
   /** Needs every verb on what the sandbox serves: give it a client of system:masters. */
@@ -14,6 +15,8 @@ export interface ControllerOptions {
   readonly informers: Informers
   readonly clock: Clock
   readonly log: Log
+  /** Which ones; the others run elsewhere. Default is all. */
+  readonly needs?: {readonly scheduler: boolean; readonly workloads: boolean}
 }
 
 /** Starts all controllers of the sandbox as clients of an API server. Stops them when closed. */
@@ -21,14 +24,22 @@ export function startControllers(options: ControllerOptions): {close(): void} {
   const {kube, informers, clock, log} = options
   const view = createClusterView(informers)
   const context = {view, kube, clock, log}
-  const stops = [
-    startScheduler(context),
-    startReplicaSetController(context),
-    startDeploymentController(context),
-    startEndpointSliceController(context),
-    startNamespaceController(context),
-    startGarbageCollector(context),
+  const {scheduler, workloads} = options.needs ?? {scheduler: true, workloads: true}
+  const wanted = [
+    ...(scheduler ? [startScheduler] : []),
+    ...(workloads
+      ? [
+          startReplicaSetController,
+          startDeploymentController,
+          startEndpointSliceController,
+          startNamespaceController,
+          startServiceAccountController,
+          startGarbageCollector,
+        ]
+      : []),
   ]
+  if (wanted.length === 0) return {close: () => {}}
+  const stops = wanted.map((start) => start(context))
   view.start()
   return {
     close: () => {

@@ -7,7 +7,8 @@ import {namespacePath, type SandboxPaths} from '../state.ts'
 import type {Addresses, AddressPlan} from './addresses.ts'
 import {cableLines, fabricLines, nodeLines, podLines, podLinkLines, podRouteLines} from './topology.ts'
 
-const FABRIC = 'fabric'
+/** Suffix of the namespace that joins the nodes. */
+export const FABRIC = 'fabric'
 
 /** Nodes route between pods; replies leave where the request came in, so nothing is redirected or filtered. */
 const NODE_SETTINGS: Readonly<Record<string, string>> = {

@@ -6,7 +6,7 @@
  */
 import {type Addresses, type AddressPlan, type Family, HOST_PREFIX, NODE_PREFIX} from './addresses.ts'
 
-const BRIDGE = 'br0'
+export const BRIDGE = 'br0'
 /** The node's end of every pod link. */
 const NODE_SIDE_MAC = 'ee:ee:ee:ee:ee:ee'
 const POD_SIDE_MAC = '0a:58:00:00:00:01'
