@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {readFileSync} from 'node:fs'
+import {resolve} from 'node:path'
 import {Flags} from '@oclif/core'
 import {outputFlags} from '../../lib/cli/flags.ts'
 import {SandboxCommand} from '../../lib/cli/sandbox-command.ts'
@@ -8,6 +9,7 @@ import {messageOf, UsageError} from '../../lib/errors.ts'
 import {createObjects, lookAtSandbox, requireRoot, startSandbox} from '../../lib/sandbox/client.ts'
 import {parseManifests} from '../../lib/sandbox/manifests.ts'
 import {MAX_NODES} from '../../lib/sandbox/nodes/addresses.ts'
+import {findPrograms} from '../../lib/sandbox/real-control-plane/programs.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
 
 export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
@@ -18,6 +20,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
     '<%= config.bin %> sandbox up',
     '<%= config.bin %> sandbox up --nodes 3 --ip-family dual',
     '<%= config.bin %> sandbox up -f app.yaml',
+    '<%= config.bin %> sandbox up --control-plane /usr/local/kubebuilder/bin',
   ]
   static override flags = {
     ...sandboxFlags,
@@ -40,6 +43,11 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    'control-plane': Flags.directory({
+      description: 'folder with etcd and kube-apiserver, to run instead of the built-in API',
+      helpValue: 'DIR',
+      env: 'KUBEBUILDER_ASSETS',
+    }),
     ...outputFlags(['table', 'json', 'yaml'] as const),
   }
 
@@ -50,6 +58,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       filename = [],
       'ip-family': ipFamily,
       'without-daemon': withoutDaemon = [],
+      'control-plane': programs,
     } = this.flags
     const name = checkName(this.flags.name)
     const objects = filename.flatMap((file) => parseManifests(readManifest(file), file))
@@ -60,9 +69,11 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       }
     }
     requireRoot()
+    const controlPlane = programs === undefined ? undefined : resolve(programs)
+    if (controlPlane !== undefined) findPrograms(controlPlane, process.arch)
     const withShop = !empty && filename.length === 0
     const started = await startSandbox(
-      {name, nodes, ipFamily, withShop, withoutDaemon},
+      {name, nodes, ipFamily, withShop, withoutDaemon, controlPlane},
       {say: (message) => this.say(message), signal: this.signal},
     )
     if (!started) this.say(`sandbox ${name} is up already; nothing was changed`)

@@ -10,6 +10,8 @@ import {collectionOf} from './manifests.ts'
 import {addressPlan, type IpFamilyOption} from './nodes/addresses.ts'
 import {layGround, startNodes} from './nodes/cluster.ts'
 import {MESH_NAMESPACE} from './nodes/daemon-pod.ts'
+import {startRealControlPlane} from './real-control-plane/start.ts'
+import {roleObjects} from './roles.ts'
 import {SHOP, SHOP_PODS, shopObjects} from './shop.ts'
 import {makeDirectories, type SandboxPaths, type SandboxState, writeJson} from './state.ts'
 import {waitForPods} from './wait-for-pods.ts'
@@ -21,6 +23,8 @@ export interface RunOptions {
   readonly withShop: boolean
   /** Nodes that get no agent. */
   readonly withoutDaemon: readonly string[]
+  /** Absolute path of a folder with etcd and kube-apiserver, which then serve in place of the sandbox's own API. */
+  readonly controlPlane?: string | undefined
 }
 
 export interface Outside {
@@ -74,16 +78,35 @@ export async function runSandbox(
   tell({})
 
   const ground = await layGround({paths, plan, nodeNames: nodeNames(options.nodes), commands})
-  tell({message: 'starting the Kubernetes API', nodes: ground.nodes})
-  const {name} = options
-  const {serviceCidrs} = plan
-  const {roles} = outside
-  const control = await startControlPlane({name, nodes: ground.nodes, serviceCidrs, netns, clock, log, roles})
+  const {controlPlane} = options
+  const what = controlPlane === undefined ? 'the Kubernetes API' : `the control plane of ${controlPlane}`
+  tell({message: `starting ${what}`, nodes: ground.nodes})
+  const settings = {
+    name: options.name,
+    nodes: ground.nodes,
+    serviceCidrs: plan.serviceCidrs,
+    netns,
+    clock,
+    log,
+  }
+  const control =
+    controlPlane === undefined
+      ? await startControlPlane(settings)
+      : await startRealControlPlane({
+          ...settings,
+          plan,
+          paths,
+          commands,
+          stopping,
+          directory: controlPlane,
+          env: outside.baseEnvironment,
+        })
   writeFileSync(paths.kubeconfig, control.adminKubeconfig, {mode: 0o600})
 
   tell({message: 'starting nodes', server: control.server})
   const {kube, informers} = await outside.openKube(paths.kubeconfig)
-  startControllers({kube, informers, clock, log})
+  await createAll(kube, roleObjects(outside.roles))
+  startControllers({kube, informers, clock, log, needs: control.needs})
   const {withoutDaemon} = options
   await startNodes({...outside, ...control, ground, paths, plan, kube, informers, stopping, withoutDaemon})
   if (options.withShop) await createAll(kube, shopObjects())
