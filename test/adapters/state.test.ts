@@ -3,6 +3,7 @@
 // replaced whole.
 // Method: a folder that looks like /proc, and a temporary state directory.
 import assert from 'node:assert/strict'
+import {execFileSync} from 'node:child_process'
 import {linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -53,4 +54,21 @@ test('state files: made, replaced whole, removed; a missing one is undefined', a
   files.remove('a')
   assert.equal(files.read('a'), undefined)
   rmSync(join(directory, '../..'), {recursive: true})
+})
+
+test('a full disk: the file stays what it was, the error names it, nothing half-written is left', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kmt-full-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'kmt-full', directory])
+  try {
+    const files = createStateFiles(directory)
+    files.write('a', 'first')
+    const tooMuch = 'x'.repeat(64 * 1024)
+    const says = {code: 'StateNotWritten', message: /cannot write .*\/a: ENOSPC/}
+    assert.throws(() => files.write('a', tooMuch), says)
+    await assert.rejects(() => files.writeAsync('a', tooMuch), says)
+    assert.deepEqual([files.read('a'), readdirSync(directory)], ['first', ['a']])
+  } finally {
+    execFileSync('umount', [directory])
+    rmSync(directory, {recursive: true})
+  }
 })

@@ -62,9 +62,23 @@ test('written soon after a change, once, and again after a failure', async () =>
   assert.deepEqual(files.writes, [])
   files.failWrites = true
   await clock.advance(300)
-  assert.match(log.lines.join(), /error cannot write hash_name.yaml, trying again: ENOSPC/)
+  assert.match(store.problems().join(), /ids are not kept: ENOSPC/)
+  await clock.advance(12_000)
+  const said = log.lines.filter((line) => line.includes('ids are not kept'))
+  assert.deepEqual(said, ['error ids are not kept: ENOSPC: no space left on device; trying again'])
   files.failWrites = false
-  await clock.advance(300)
+  await clock.advance(5000)
+  assert.deepEqual(store.problems(), [])
   assert.deepEqual(files.writes, [ID_FILE])
   assert.equal(new IdStore(files, clock, log).table.idOf(CART), CART_ID)
+})
+
+test('a full disk at the end is said and does not stop the end', async () => {
+  const files = new MemoryFiles()
+  const log = memoryLog()
+  const store = new IdStore(files, fakeClock(), log)
+  store.table.assign(CART)
+  files.failWrites = true
+  await store.close()
+  assert.match(log.lines.join(), /error ids are not kept: ENOSPC/)
 })

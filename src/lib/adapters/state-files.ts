@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import {closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync} from 'node:fs'
-import {open, rename} from 'node:fs/promises'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import {open, rename, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {KmeshError, messageOf} from '../errors.ts'
 import type {StateFiles} from '../ports.ts'
@@ -23,28 +32,58 @@ export function createStateFiles(directory: string): StateFiles {
       }
     },
     write: (name, text) => {
-      const descriptor = openSync(`${pathOf(name)}.new`, 'w', 0o600)
       try {
-        writeSync(descriptor, text)
-        fsyncSync(descriptor)
-      } finally {
-        closeSync(descriptor)
+        writeNew(`${pathOf(name)}.new`, text)
+        renameSync(`${pathOf(name)}.new`, pathOf(name))
+        syncDirectory(directory)
+      } catch (error) {
+        removeQuietly(`${pathOf(name)}.new`)
+        throw writeError(pathOf(name), error)
       }
-      renameSync(`${pathOf(name)}.new`, pathOf(name))
-      syncDirectory(directory)
     },
     writeAsync: async (name, text) => {
-      const file = await open(`${pathOf(name)}.next`, 'w', 0o600)
       try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
+        await writeNext(`${pathOf(name)}.next`, text)
+        await rename(`${pathOf(name)}.next`, pathOf(name))
+      } catch (error) {
+        await rm(`${pathOf(name)}.next`, {force: true}).catch(() => undefined)
+        throw writeError(pathOf(name), error)
       }
-      await rename(`${pathOf(name)}.next`, pathOf(name))
     },
     remove: (name) => rmSync(pathOf(name), {force: true}),
   }
+}
+
+/** `writeFileSync`, for a single write may store only a part when the disk is nearly full. */
+function writeNew(path: string, text: string): void {
+  const descriptor = openSync(path, 'w', 0o600)
+  try {
+    writeFileSync(descriptor, text)
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+async function writeNext(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** What is half-written takes room on a disk that has none; the error to tell is the one of the write. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, {force: true})
+  } catch {}
+}
+
+function writeError(path: string, error: unknown): KmeshError {
+  return new KmeshError(`cannot write ${path}: ${messageOf(error)}`, {code: 'StateNotWritten', cause: error})
 }
 
 /** Makes the rename itself survive a power cut. */

@@ -84,7 +84,7 @@ export async function startAgent(
     routing: plane.routing,
     maps: plane.maps,
     names: {ofId: (id) => ids.table.nameOf(id), ofCookies: () => enroller.podsByCookie()},
-    ready: () => readiness(reconciler, enroller, watches),
+    ready: () => readiness(reconciler, enroller, watches, ids),
     enrollment: () => enroller.report(),
   })
   const server = createAdminServer(routes, loggers.log('admin'))
@@ -147,8 +147,8 @@ function createWatches(
   })
 }
 
-function readiness(reconciler: Reconciler, enroller: Enroller, watches: Watches): ReadyReply {
-  const failures = [...reconciler.problems(), ...enroller.problems()]
+function readiness(reconciler: Reconciler, enroller: Enroller, watches: Watches, ids: IdStore): ReadyReply {
+  const failures = [...reconciler.problems(), ...enroller.problems(), ...ids.problems()]
   const synced = reconciler.synced ? [] : ['the maps do not yet hold the cluster']
   const watching = watches.problems()
   const bpfOk = failures.length === 0 && synced.length === 0

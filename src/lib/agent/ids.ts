@@ -120,6 +120,7 @@ export class IdStore {
   readonly #log: Log
   #scheduled = false
   #writing: Promise<void> | undefined
+  #problem: string | undefined
 
   constructor(files: StateFiles, clock: Clock, log: Log) {
     this.#files = files
@@ -133,27 +134,49 @@ export class IdStore {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    const delayMs = this.table.size > LARGE_TABLE ? LARGE_WRITE_DELAY_MS : WRITE_DELAY_MS
+    const isSlow = this.table.size > LARGE_TABLE || this.#problem !== undefined
+    const delayMs = isSlow ? LARGE_WRITE_DELAY_MS : WRITE_DELAY_MS
     this.#clock.after(delayMs, () => void this.#save())
   }
 
   async #save(): Promise<void> {
     await this.#writing
     this.#scheduled = false
-    this.#writing = this.#write().catch((error) => {
-      this.#log.error(`cannot write ${ID_FILE}, trying again: ${messageOf(error)}`)
-      this.#schedule()
-    })
+    this.#writing = this.#write().then(
+      () => this.#setProblem(undefined),
+      (error) => {
+        this.#setProblem(`ids are not kept: ${messageOf(error)}`)
+        this.#schedule()
+      },
+    )
     await this.#writing
+  }
+
+  /** Said once, however often it is tried again. */
+  #setProblem(problem: string | undefined): void {
+    if (problem === this.#problem) return
+    if (problem !== undefined) this.#log.error(`${problem}; trying again`)
+    else this.#log.info(`${ID_FILE} is written again`)
+    this.#problem = problem
+  }
+
+  /** Why the file is not what the table is, for the operator. */
+  problems(): readonly string[] {
+    return this.#problem === undefined ? [] : [this.#problem]
   }
 
   async #write(): Promise<void> {
     await this.#files.writeAsync(ID_FILE, await formatSlowly(this.table))
   }
 
-  /** Writes what is not yet on disk; for the end of the program. */
+  /** Writes what is not yet on disk; for the end of the program. A failure is logged: the hash finds nearly all again. */
   async close(): Promise<void> {
     await this.#writing
-    if (this.#scheduled) this.#files.write(ID_FILE, formatIds(this.table.entries()))
+    if (!this.#scheduled) return
+    try {
+      this.#files.write(ID_FILE, formatIds(this.table.entries()))
+    } catch (error) {
+      this.#log.error(`ids are not kept: ${messageOf(error)}`)
+    }
   }
 }

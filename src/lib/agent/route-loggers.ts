@@ -63,6 +63,8 @@ function apply(levels: Levels, name: string, level: string, ttlMs: number | unde
   try {
     levels.set(name, level, ttlMs)
   } catch (error) {
+    if (ttlMs !== undefined)
+      return ownError(500, 'NotSet', `logger ${name} stays as it was: ${messageOf(error)}`)
     return httpError(name === LOGGER_BPF ? 400 : 500, `update ${name} log level error: ${messageOf(error)}`)
   }
   if (name !== LOGGER_BPF) return text(200, 'OK')
