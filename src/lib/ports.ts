@@ -104,9 +104,16 @@ export interface Kube {
     namespace: string,
     pod: string,
     port: number,
-    options: {readonly connectTimeoutMs: number; readonly signal?: AbortSignal | undefined},
+    options: PortForwardOptions,
   ): Promise<Duplex>
   close(): Promise<void>
+}
+
+export interface PortForwardOptions {
+  readonly connectTimeoutMs: number
+  readonly signal?: AbortSignal | undefined
+  /** Bytes of the pod arrived. */
+  readonly onData?: (() => void) | undefined
 }
 
 /** What an informer tells. Objects are in the store before the call. */
@@ -159,14 +166,42 @@ export interface Admin {
   ): AsyncIterable<Readonly<Record<string, unknown>>>
   /** Status of a HEAD request to any path, to find out what an unknown daemon knows. Throws no DaemonError. */
   head(path: string, options?: KubeReadOptions): Promise<number>
+  /** Status of a GET whose body is dropped unread, for servers that do not know HEAD. Throws no DaemonError. */
+  peek(path: string, options?: KubeReadOptions): Promise<number>
+  /** Status and text of an endpoint, whatever the status is. */
+  text<E extends EndpointName>(
+    endpoint: E,
+    params: Params<E>,
+    options?: KubeReadOptions,
+  ): Promise<{readonly status: number; readonly text: string}>
+  /** What `ask` found the first time it was asked about this daemon in this run; failures are asked again. */
+  once<T>(fact: 'dialect' | 'mode', ask: () => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
 /** Opens admin endpoints. `dial` connects nothing yet: the first request does. */
 export interface AdminDialer {
   dial(target: DaemonTarget): Admin
+  /** Undefined where no tunnel leads to the daemons. */
+  readonly tunnels?: Tunnels | undefined
   /** Closes every endpoint that was dialled. */
   close(): Promise<void>
+}
+
+/** What becomes of one daemon's way through the API server. */
+export interface TunnelListener {
+  opened(): void
+  /** Bytes of the daemon arrived. */
+  heard(): void
+  /** The handshake failed: the API server is busy, it dropped us, or this one node cannot be reached. */
+  failed(why: 'busy' | 'dropped' | 'node'): void
+  /** The handshake is tried again. */
+  retried(): void
+}
+
+export interface Tunnels {
+  /** One listener a target; returns what ends it. */
+  listen(target: DaemonTarget, listener: TunnelListener): () => void
 }
 
 // ---------------------------------------------------------------- kernel

@@ -12,7 +12,7 @@ import {Stopwatch} from './stopwatch.ts'
 
 export interface DialerOptions {
   /** Leads to daemons in pods; not needed for targets that are URLs. */
-  readonly kube: Kube | undefined
+  readonly kube: Pick<Kube, 'portForward'> | undefined
   readonly adminPort: number
   readonly requestTimeoutMs: number
   readonly connectTimeoutMs?: number
@@ -26,9 +26,13 @@ const MAX_LINES_BYTES = 512 * 1024 * 1024
 
 export function createDialer(options: DialerOptions): AdminDialer {
   const open = new Set<HttpAdmin>()
+  const facts = new Map<string, Facts>()
   return {
     dial: (target) => {
-      const admin = new HttpAdmin(target, options, () => open.delete(admin))
+      const key = target.pod === null ? target.node : `${target.pod.namespace}/${target.pod.name}`
+      const known: Facts = facts.get(key) ?? new Map()
+      facts.set(key, known)
+      const admin = new HttpAdmin(target, options, known, () => open.delete(admin))
       open.add(admin)
       return admin
     },
@@ -38,18 +42,23 @@ export function createDialer(options: DialerOptions): AdminDialer {
   }
 }
 
+/** What is known of one daemon, for the whole run: endpoints come and go. */
+type Facts = Map<string, Promise<unknown>>
+
 class HttpAdmin implements Admin {
   readonly target: DaemonTarget
   private readonly options: DialerOptions
+  private readonly facts: Facts
   private readonly onClose: () => void
   private client: Client | undefined
   private connected = false
   /** Ends a connect that is still under way when this is closed. */
   private readonly closing = new AbortController()
 
-  constructor(target: DaemonTarget, options: DialerOptions, onClose: () => void) {
+  constructor(target: DaemonTarget, options: DialerOptions, facts: Facts, onClose: () => void) {
     this.target = target
     this.options = options
+    this.facts = facts
     this.onClose = onClose
   }
 
@@ -107,6 +116,36 @@ class HttpAdmin implements Admin {
       await body.dump()
       return statusCode
     })
+  }
+
+  peek(path: string, options: KubeReadOptions = {}): Promise<number> {
+    return this.exchange(options, async (watch) => {
+      const {statusCode, body} = await this.send({method: 'GET', path, body: undefined, maxBytes: 0}, watch)
+      body.on('error', () => undefined).destroy()
+      return statusCode
+    })
+  }
+
+  text<E extends EndpointName>(
+    endpoint: E,
+    params: Params<E>,
+    options: KubeReadOptions = {},
+  ): Promise<{readonly status: number; readonly text: string}> {
+    const request = requestOf(endpoint, params)
+    return this.exchange(options, async (watch) => {
+      const {statusCode, body} = await this.send(request, watch)
+      watch.phase = 'read'
+      return {status: statusCode, text: await textOf(watch.chunks(body), request.maxBytes)}
+    })
+  }
+
+  once<T>(fact: string, ask: () => Promise<T>): Promise<T> {
+    const known = this.facts.get(fact) as Promise<T> | undefined
+    if (known !== undefined) return known
+    const asked = ask()
+    this.facts.set(fact, asked)
+    asked.catch(() => this.facts.delete(fact))
+    return asked
   }
 
   async close(): Promise<void> {

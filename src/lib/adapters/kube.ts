@@ -10,6 +10,7 @@ import type {
   KubeWatchOptions,
   KubeWriteOptions,
   Log,
+  PortForwardOptions,
   ResourcePath,
 } from '../ports.ts'
 import {type Intent, statusError, transportError, type Verb} from './kube-errors.ts'
@@ -161,7 +162,7 @@ class HttpKube implements Kube {
     namespace: string,
     pod: string,
     port: number,
-    options: {readonly connectTimeoutMs: number; readonly signal?: AbortSignal | undefined},
+    options: PortForwardOptions,
   ): ReturnType<Kube['portForward']> {
     const credentials = await this.http.credentials()
     const url = `${this.server}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward?ports=${port}`

@@ -21,6 +21,8 @@ export interface PortForwardRequest {
   readonly clock: Clock
   readonly connectTimeoutMs: number
   readonly signal?: AbortSignal | undefined
+  /** Bytes of the pod arrived. */
+  readonly onData?: (() => void) | undefined
 }
 
 const DATA = 0
@@ -161,6 +163,7 @@ class PortForwardStream extends Duplex {
       return
     }
     if (channel === DATA) {
+      this.request.onData?.()
       if (!this.push(frame.subarray(1))) this.socket.pause()
     } else if (channel === ERROR && frame.length > 1) {
       this.destroy(this.lost(frame.subarray(1).toString('utf8')))

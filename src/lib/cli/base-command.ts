@@ -5,7 +5,7 @@
  */
 import {Command, type Interfaces} from '@oclif/core'
 import {KmeshError, UsageError} from '../errors.ts'
-import {errorDocument, exitCodeOf, type Report, reportErrorOf} from '../model/report.ts'
+import {type AllowedFailures, errorDocument, exitCodeOf, type Report, reportErrorOf} from '../model/report.ts'
 import type {AdminDialer, Clock, Kube, Log} from '../ports.ts'
 import {
   FORMATS,
@@ -17,7 +17,8 @@ import {
   yamlText,
 } from '../render/formats.ts'
 import {clean} from '../render/text.ts'
-import {asKmeshError, errorLines, targetErrorLine, warningLine} from './error-text.ts'
+import {asKmeshError, errorLines, reportErrorLines, warningLine} from './error-text.ts'
+import {type FanOutSink, showFanOut} from './fan-out-progress.ts'
 import {globalFlags} from './flags.ts'
 import {OutputBatch} from './output-batch.ts'
 import {machineFormatOf} from './output-choice.ts'
@@ -55,7 +56,15 @@ interface KnownFlags extends KubeFlagValues {
   readonly 'mesh-namespace'?: string
   readonly 'daemon-selector'?: string
   readonly concurrency?: number
+  readonly 'max-nodes'?: number
+  readonly sample?: number
+  readonly 'allow-partial'?: AllowedFailures
 }
+
+/** A list that shows its items as they come where the format allows it. */
+type Read<T> = (onItem?: (item: T) => Promise<void> | undefined) => Promise<Report<T>>
+
+const DEFAULT_CONCURRENCY = 32
 
 export abstract class BaseCommand<C extends typeof Command> extends Command {
   static override baseFlags = globalFlags
@@ -114,7 +123,9 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
       clock: this.clock,
       log: this.logger,
       signal: this.signal,
-      concurrency: flags.concurrency ?? 32,
+      concurrency: flags.concurrency ?? DEFAULT_CONCURRENCY,
+      ceiling: flags.concurrency,
+      progress: this.progress(),
       choice: {
         daemonUrl: flags['daemon-url'],
         nodes: flags.node ?? [],
@@ -122,6 +133,8 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
         allNodes: flags['all-nodes'] ?? false,
         meshNamespace: flags['mesh-namespace'] ?? 'kmesh-system',
         daemonSelector: flags['daemon-selector'] ?? 'app=kmesh',
+        maxNodes: flags['max-nodes'],
+        sample: flags.sample,
       },
     }
   }
@@ -153,6 +166,16 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     this.finish(report, options)
   }
 
+  /** The result of `read`; with `-o jsonl` each item as it comes, then errors, warnings and the summary. */
+  protected async answer<T>(view: View<T>, read: Read<T>): Promise<void> {
+    if (this.format !== 'jsonl') return this.present(await read(), view)
+    const report = await read((item) => this.emit('ITEM', item))
+    for (const error of report.errors) await this.emit('ERROR', error)
+    for (const warning of report.warnings) await this.emit('WARNING', warning)
+    await this.emit('SUMMARY', report.summary)
+    this.finish(report)
+  }
+
   /** Errors and warnings of a report on stderr, and the exit status; for commands that streamed their items. */
   protected finish(
     report: Pick<Report<unknown>, 'summary' | 'errors' | 'warnings'>,
@@ -161,8 +184,9 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     if (!this.flags.quiet) {
       for (const warning of report.warnings) this.terminal.err(warningLine(warning, this.terminal.colorErr))
     }
-    for (const error of report.errors) this.terminal.err(targetErrorLine(error, this.terminal.colorErr))
-    setExitCode(exitCodeOf(report, options))
+    const style = {color: this.terminal.colorErr, quiet: this.flags.quiet}
+    this.terminal.err(reportErrorLines(report.errors, style))
+    setExitCode(exitCodeOf(report, {...options, allowed: this.known['allow-partial']}))
   }
 
   /**
@@ -248,6 +272,12 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     if (debug) return 'debug'
     if (verbose) return 'verbose'
     return quiet ? 'quiet' : 'normal'
+  }
+
+  /** Nothing for machines: their stderr holds errors only. */
+  private progress(): FanOutSink | undefined {
+    if (this.flags.quiet || FORMATS[this.format].machine) return undefined
+    return showFanOut(this.clock, this.terminal.animated, (text) => this.terminal.err(text))
   }
 
   private openKube(): Promise<OpenKube> {

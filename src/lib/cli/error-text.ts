@@ -3,7 +3,7 @@
 import {EXIT, KmeshError, messageOf, UsageError} from '../errors.ts'
 import type {ReportError, ReportWarning} from '../model/report.ts'
 import {paint} from '../render/table.ts'
-import {clean} from '../render/text.ts'
+import {clean, count} from '../render/text.ts'
 
 /** What went wrong in the terms of this program; a parser's error becomes a UsageError. */
 export function asKmeshError(thrown: unknown): KmeshError {
@@ -54,6 +54,31 @@ function stackLines(error: Error): string[] {
   const own = (error.stack ?? '').split('\n').slice(1).map(clean)
   const cause = error.cause instanceof Error ? ['caused by:', ...stackLines(error.cause)] : []
   return [...own.map((line) => `  ${line}`), ...cause]
+}
+
+/** Errors of a report: a line each, but one for all that were left out, and one for all that were interrupted. */
+export function reportErrorLines(
+  errors: readonly ReportError[],
+  options: {readonly color: boolean; readonly quiet: boolean},
+): string {
+  const {color, quiet} = options
+  const lines = errors
+    .filter(({code}) => code !== 'NotSampled' && code !== 'Interrupted')
+    .map((error) => targetErrorLine(error, color))
+  const left = errors.filter(({code}) => code === 'NotSampled').length
+  if (left > 0 && !quiet) {
+    const message = `${count(left, 'daemon')} ${left === 1 ? 'was' : 'were'} left out by --sample`
+    lines.unshift(warningLine({code: 'NotSampled', message}, color))
+  }
+  const interrupted = errors.filter(({code}) => code === 'Interrupted')
+  if (interrupted.length > 0) {
+    const untouched = interrupted.filter(({attempts}) => attempts === 0).length
+    const begun = count(interrupted.length - untouched, 'daemon')
+    lines.push(
+      `${paint('error:', 'bad', color)} interrupted: ${begun} had not answered, ${untouched} not asked any more\n`,
+    )
+  }
+  return lines.join('')
 }
 
 /** One target that failed: `error: node n1 (pod kmesh-x, connect): <message>`. */

@@ -2,6 +2,7 @@
 /** Flags that several commands share; a command takes the groups that it needs. */
 import {Flags} from '@oclif/core'
 import {UsageError} from '../errors.ts'
+import type {AllowedFailures} from '../model/report.ts'
 import type {FormatName} from '../render/formats.ts'
 import {parseDuration} from './duration.ts'
 
@@ -22,6 +23,22 @@ export const filledFlag = Flags.custom<string>({
     throw new UsageError(`--${flag.name} is empty`, {parameter: `--${flag.name}`})
   },
 })
+
+/** `3` daemons or `5%` of them. */
+export const allowPartialFlag = Flags.custom<AllowedFailures>({
+  parse: async (input, _context, flag) => parseAllowed(input, `--${flag.name}`),
+})
+
+function parseAllowed(input: string, flag: string): AllowedFailures {
+  const [, digits = '', percent] = /^(\d{1,6}(?:\.\d+)?)(%)?$/.exec(input) ?? []
+  const number = Number(digits)
+  const isGood = digits !== '' && (percent ? number <= 100 : Number.isInteger(number))
+  if (isGood) return percent ? {percent: number} : {count: number}
+  throw new UsageError(`${flag}: '${input}' is neither a number of daemons nor a percentage`, {
+    parameter: flag,
+    hints: [`for example ${flag} 3 or ${flag} 5%`],
+  })
+}
 
 /** Of every command. */
 export const globalFlags = {
@@ -143,8 +160,8 @@ export const meshFlags = {
     helpGroup: DAEMON,
   }),
   concurrency: Flags.integer({
-    description: 'daemons that are asked at the same time',
-    default: 32,
+    description:
+      'daemons that are asked at the same time (default: 32, and up to 256 while many of them hang; fewer when the API server is busy)',
     min: 1,
     max: 256,
     helpGroup: DAEMON,
@@ -175,6 +192,23 @@ export const targetFlags = {
     exclusive: ['node', 'all-nodes'],
   }),
   'all-nodes': Flags.boolean({description: 'daemons of all nodes', helpGroup: DAEMON, exclusive: ['node']}),
+  'max-nodes': Flags.integer({
+    description: 'refuse to ask more daemons than this',
+    min: 1,
+    helpGroup: DAEMON,
+    helpValue: 'N',
+  }),
+  sample: Flags.integer({
+    description: 'ask only so many of them, evenly spread',
+    min: 1,
+    helpGroup: DAEMON,
+    helpValue: 'N',
+  }),
+  'allow-partial': allowPartialFlag({
+    description: 'exit 0 when at most so many daemons failed and one worked',
+    helpGroup: DAEMON,
+    helpValue: 'N|PERCENT%',
+  }),
 }
 
 export const yesFlag = {

@@ -176,6 +176,11 @@ export interface DialerOptions {
 }
 
 export async function openDialer(options: DialerOptions): Promise<AdminDialer> {
-  const {createDialer} = await import('../adapters/admin-client.ts')
-  return createDialer(options)
+  const [{createDialer}, {openTunnels}] = await Promise.all([
+    import('../adapters/admin-client.ts'),
+    import('../adapters/tunnels.ts'),
+  ])
+  const {kube, clock} = options
+  const tunnels = kube && openTunnels(kube, {clock, random: Math.random})
+  return {...createDialer({...options, kube: tunnels}), tunnels}
 }

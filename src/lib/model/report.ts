@@ -120,21 +120,35 @@ const PRECEDENCE: readonly number[] = [
   EXIT.findings,
 ]
 
+/** Targets that may fail, as a number or as a share of those that were asked. */
+export type AllowedFailures = {readonly count: number} | {readonly percent: number}
+
+export interface ExitOptions {
+  /** The command found what `--fail-on` asks for (exit 3). */
+  readonly findings?: boolean
+  /** `--allow-partial`: so many failures count as none, if one target worked. */
+  readonly allowed?: AllowedFailures | undefined
+}
+
 /**
  * Exit status of a report: that of its errors, where plain failures (1) count as partial (4) once one target
  * worked. Skipped targets change nothing.
- *
- * @param findings - the command found what `--fail-on` asks for (exit 3).
  */
 export function exitCodeOf(
   report: Pick<Report<unknown>, 'summary' | 'errors'>,
-  options: {readonly findings?: boolean} = {},
+  options: ExitOptions = {},
 ): number {
-  const codes = report.errors.map(({exitCode}) =>
-    exitCode === EXIT.failure && report.summary.ok > 0 ? EXIT.partial : exitCode,
-  )
+  const isAllowed = areAllowed(report.summary, options.allowed)
+  const codes = report.errors
+    .map(({exitCode}) => (exitCode === EXIT.failure && report.summary.ok > 0 ? EXIT.partial : exitCode))
+    .filter((code) => !isAllowed || code === EXIT.interrupted || code === EXIT.terminated)
   if (options.findings) codes.push(EXIT.findings)
   return PRECEDENCE.find((code) => codes.includes(code)) ?? codes[0] ?? EXIT.ok
+}
+
+function areAllowed({ok, failed}: ReportSummary, allowed: AllowedFailures | undefined): boolean {
+  if (allowed === undefined || ok === 0) return false
+  return failed <= ('count' in allowed ? allowed.count : ((ok + failed) * allowed.percent) / 100)
 }
 
 /** Order of every list: by node, then pod, then the rest; unknown last. Plain code points, no locale. */

@@ -3,12 +3,12 @@
 import type {DaemonTarget} from '../model/api.ts'
 import {backendOf, memoryWarnings} from '../model/backend.ts'
 import {absentNode, type NodeFacts, unreachableNode} from '../model/plan-node.ts'
-import {compareText, type ReportError, type ReportWarning, reportErrorOf} from '../model/report.ts'
+import {compareText, type ReportError, type ReportWarning} from '../model/report.ts'
 import type {Admin, AdminDialer, Clock} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
+import {askDaemons} from './ask-daemons.ts'
 import {listDaemons} from './daemons.ts'
 import {readDialect} from './dialect.ts'
-import {mapConcurrent} from './enroll-concurrent.ts'
 
 export interface FactsRequest {
   /** Nodes of interest; each node comes back. */
@@ -32,27 +32,29 @@ export async function daemonTargets(access: DaemonAccess): Promise<readonly Daem
   return [...(await listDaemons(access)).values()].map((daemon) => daemon.target)
 }
 
-/** A daemon that does not answer is an error of its node, never of the others. */
+/** A daemon that does not answer is an error of its node, never of the others. @throws when the signal is aborted. */
 export async function gatherFacts(request: FactsRequest): Promise<Facts> {
   const daemons = new Map(request.daemons.map((daemon) => [daemon.node, daemon]))
-  const byNode = new Map<string, NodeFacts>()
+  const nodes = [...new Set(request.nodes)]
+  const byNode = new Map(nodes.filter((node) => !daemons.has(node)).map((node) => [node, absentNode(node)]))
   const admins = new Map<string, Admin>()
-  const errors: ReportError[] = []
-  await mapConcurrent([...new Set(request.nodes)], request.concurrency, async (node) => {
-    const daemon = daemons.get(node)
-    if (daemon === undefined) return void byNode.set(node, absentNode(node))
-    const admin = request.dialer.dial(daemon)
-    const startMs = request.clock.monotonicMs()
-    try {
-      byNode.set(node, await askDaemon(admin, node, request.signal))
-      admins.set(node, admin)
-    } catch (thrown) {
-      if (request.signal.aborted) throw thrown
-      byNode.set(node, unreachableNode(node))
-      const elapsedMs = request.clock.monotonicMs() - startMs
-      errors.push(reportErrorOf(thrown, {node, pod: daemon.pod?.name ?? null, elapsedMs}))
-    }
-  })
+  const targets = nodes.flatMap((node) => daemons.get(node) ?? [])
+  const outcomes = await askDaemons(
+    request,
+    targets.map((target) => ({target, ready: true, podObject: null})),
+    async (admin, {target}) => {
+      const facts = await askDaemon(admin, target.node, request.signal)
+      admins.set(target.node, admin)
+      return facts
+    },
+    {keepOpen: true},
+  )
+  request.signal.throwIfAborted()
+  for (const outcome of outcomes) {
+    const {node} = outcome.daemon.target
+    byNode.set(node, 'error' in outcome ? unreachableNode(node) : outcome.value)
+  }
+  const errors = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []))
   return {byNode, admins, errors: errors.sort((a, b) => compareText(a.node, b.node))}
 }
 
@@ -71,8 +73,8 @@ async function askDaemon(admin: Admin, node: string, signal: AbortSignal): Promi
     node,
     daemon: ready ? 'ready' : 'notReady',
     // Daemons of the Go dialect do not tell: they leave sidecar pods out and act on running pods.
-    sidecarPolicy: version.sidecarPolicy ?? 'exclude',
-    existingPods: version.existingPods ?? 'live',
+    sidecarPolicy: version?.sidecarPolicy ?? 'exclude',
+    existingPods: version?.existingPods ?? 'live',
     capabilities,
     backend: backendOf(version),
     enrollment: entries === null ? null : new Map(entries.map((entry) => [entry.uid, entry])),

@@ -10,16 +10,25 @@ import {type DaemonSearch, findDaemons, kubeOf, listDaemons} from './daemons.ts'
 import {fanOut} from './fan-out.ts'
 import {askStatus, type DaemonStatus} from './status-ask.ts'
 
-export async function readStatus(access: DaemonAccess): Promise<Report<StatusItem>> {
+/** @param onItem - gets each line as it comes, in no order. */
+export async function readStatus(
+  access: DaemonAccess,
+  onItem?: (item: StatusItem) => Promise<void> | undefined,
+): Promise<Report<StatusItem>> {
   const {search, warnings} = await searchNodes(access)
-  const {answers, errors, summary} = await fanOut(access, search, (admin, daemon) =>
-    askStatus(access, admin, daemon),
+  const {answers, errors, summary} = await fanOut(
+    access,
+    search,
+    (admin, daemon) => askStatus(access, admin, daemon),
+    ({target}, value) => onItem?.(answeredItem(target.node, target.pod?.name ?? null, value)),
   )
+  const unanswered = errors.map((error) => failedItem(error))
+  for (const item of unanswered) await onItem?.(item)
   const items = [
     ...answers.map(({daemon, value}) =>
       answeredItem(daemon.target.node, daemon.target.pod?.name ?? null, value),
     ),
-    ...errors.map((error) => failedItem(error)),
+    ...unanswered,
   ].sort((a, b) => compareText(a.node, b.node))
   const isPodsDenied = answers.some(({value}) => value.podsDenied)
   const inMemory = items.filter(({backend}) => backend === 'memory').map(({node}) => node)
@@ -28,7 +37,8 @@ export async function readStatus(access: DaemonAccess): Promise<Report<StatusIte
     kind: 'StatusList',
     summary: {...summary, problems: items.filter(({problems}) => problems.length > 0).length},
     items,
-    errors: [],
+    // A daemon that fails is a finding and stands in its line; what was not looked at is none.
+    errors: errors.filter(({code}) => code === 'Interrupted' || code === 'NotSampled'),
     warnings: isPodsDenied ? [...found, PODS_DENIED] : found,
   }
 }
@@ -80,6 +90,8 @@ function answeredItem(node: string, daemon: string | null, status: DaemonStatus)
   return {node, daemon, mode, backend, version, ready, enrolledPods, totalPods, levels, problems}
 }
 
+const UNKNOWN = new Set(['NoDaemonOnNode', 'NotSampled', 'Interrupted'])
+
 function failedItem({node, pod, code, message, phase}: ReportError): StatusItem {
   return {
     node: node ?? '',
@@ -87,7 +99,7 @@ function failedItem({node, pod, code, message, phase}: ReportError): StatusItem 
     mode: null,
     backend: null,
     version: null,
-    ready: code === 'NoDaemonOnNode' ? null : false,
+    ready: UNKNOWN.has(code) ? null : false,
     enrolledPods: null,
     totalPods: null,
     levels: {default: null, bpf: null},

@@ -46,6 +46,8 @@ export const DOCUMENT_FORMATS = [
   'yaml',
   'name',
 ] as const satisfies readonly FormatName[]
+/** Formats of a command that asks many daemons: `jsonl` shows each answer as it comes. */
+export const STREAM_FORMATS = [...DOCUMENT_FORMATS, 'jsonl'] as const satisfies readonly FormatName[]
 /** Formats whose failure is a document on stdout. */
 export const MACHINE_FORMATS = ['json', 'yaml', 'jsonl'] as const satisfies readonly FormatName[]
 
