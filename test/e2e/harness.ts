@@ -175,7 +175,8 @@ export async function connectOften(
 ): Promise<Connections> {
   const options = ['--count', String(count), '--quiet', ...(everyMs > 0 ? ['--every', String(everyMs)] : [])]
   const command = [process.execPath, ECHO, 'connect', address, String(port), ...options]
-  const result = await sandbox.kmeshctl(...execArgs(sandbox, pod, command))
+  const limitMs = COMMAND_LIMIT_MS + count * everyMs
+  const result = await run(KMESHCTL, execArgs(sandbox, pod, command), {env: sandbox.env, limitMs})
   const last = result.stdout.trim().split('\n').at(-1) ?? ''
   if (!last.startsWith('{'))
     throw new Error(`connect from ${pod}: exit ${result.code}\n${result.stdout}${result.stderr}`)
