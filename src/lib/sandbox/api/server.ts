@@ -13,6 +13,7 @@ import {fixedAnswer} from './discovery.ts'
 import type {ApiContext} from './exchange.ts'
 import {serveResource, verbOf} from './handlers.ts'
 import {type DialNode, forwardUpgrade} from './kubelet.ts'
+import {decodeProtobuf, PROTOBUF} from './protobuf.ts'
 import {refuse, refuseUpgrade} from './refuse.ts'
 import type {Registry} from './registry.ts'
 import {isCore} from './resource-row.ts'
@@ -157,8 +158,8 @@ async function serve(
   }
   const verb = verbOf(method, route, query)
   checkAllowed(user, attributesOf(verb, path, route, query), authorize)
-  const {accept, 'user-agent': userAgent, 'content-type': contentType = ''} = request.headers
-  const body = await readBody(request)
+  const {accept, 'user-agent': userAgent, 'content-type': given = ''} = request.headers
+  const {contentType, body} = readable(given, await readBody(request))
   await serveResource(context, {verb, user, route, query, accept, userAgent, contentType, body}, response)
 }
 
@@ -181,7 +182,15 @@ function serveFixed(
   response.end(answer.body)
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+/** Protobuf becomes JSON at the door; anything else is text. */
+function readable(contentType: string, bytes: Buffer): {readonly contentType: string; readonly body: string} {
+  if (contentType.split(';')[0]?.trim() !== PROTOBUF || bytes.length === 0) {
+    return {contentType, body: bytes.toString('utf8')}
+  }
+  return {contentType: 'application/json', body: JSON.stringify(decodeProtobuf(bytes))}
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   // Without destroyOnReturn the refusal below could not be sent any more.
@@ -196,7 +205,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk as Buffer)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 async function upgrade(

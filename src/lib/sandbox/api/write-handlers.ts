@@ -56,16 +56,12 @@ function warning(text: string): string {
   return `299 - ${JSON.stringify(plain)}`
 }
 
-const PROTOBUF = 'application/vnd.kubernetes.protobuf'
-
 /** The body as JSON. @throws StatusError 400, 415 */
 function jsonBody(request: ApiRequest): unknown {
   const type = request.contentType.split(';')[0]?.trim() ?? ''
   if (type === 'application/json' || type === '') return parseJson(request.body)
-  // What `kubectl create namespace` and its like send; `-f` sends JSON.
-  const instead = type === PROTOBUF ? '; use a manifest: kubectl create -f FILE' : ''
   throw unsupportedMediaType(
-    `the body of the request was in an unknown format - accepted media types include: application/json; got "${type}"${instead}`,
+    `the body of the request was in an unknown format - accepted media types include: application/json, application/vnd.kubernetes.protobuf; got "${type}"`,
   )
 }
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Bodies in protobuf, which kubectl sends from 1.32 on: read into the JSON that they stand for. The envelope is the four
+ * bytes `k8s\0` and a message `Unknown` (type, bytes of the object).
+ */
+import type {Fields} from './object.ts'
+import table from './protobuf-fields.json' with {type: 'json'}
+import {badRequest, unsupportedMediaType} from './status.ts'
+
+export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
+
+const KINDS = table.kinds as Readonly<Record<string, string>>
+const MESSAGES = table.messages as Readonly<Record<string, Readonly<Record<string, string>>>>
+const MAGIC = Buffer.from('k8s\0')
+const DEPTH_MAX = 100
+
+/** A field as it lies in the bytes: a number, or bytes. */
+interface Item {
+  readonly number: number
+  readonly value: bigint | Buffer
+}
+
+/** @throws StatusError 400 for broken bytes, 415 for a kind without a table */
+export function decodeProtobuf(body: Buffer): Fields {
+  if (!body.subarray(0, 4).equals(MAGIC))
+    throw badRequest('the body of the request is not protobuf of Kubernetes')
+  const envelope = itemsOf(body.subarray(4))
+  const type = itemsOf(bytesAt(envelope, 1))
+  const [apiVersion, kind] = [bytesAt(type, 1).toString(), bytesAt(type, 2).toString()]
+  const key = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined
+  if (key === undefined) {
+    throw unsupportedMediaType(
+      `a ${kind} as protobuf is not read here; use a manifest: kubectl create -f FILE`,
+    )
+  }
+  return {kind, apiVersion, ...message(key, bytesAt(envelope, 2), 0)}
+}
+
+function bytesAt(items: readonly Item[], number: number): Buffer {
+  const value = items.findLast((item) => item.number === number)?.value
+  return Buffer.isBuffer(value) ? value : Buffer.alloc(0)
+}
+
+function itemsOf(bytes: Buffer): Item[] {
+  const items: Item[] = []
+  let offset = 0
+  const varint = (): bigint => {
+    let result = 0n
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = bytes[offset]
+      if (byte === undefined) break
+      offset += 1
+      result |= BigInt(byte & 0x7f) << shift
+      if (byte < 0x80) return result
+    }
+    throw badRequest('the protobuf of the request breaks off')
+  }
+  const take = (length: number): Buffer => {
+    if (length > bytes.length - offset) throw badRequest('the protobuf of the request breaks off')
+    offset += length
+    return bytes.subarray(offset - length, offset)
+  }
+  while (offset < bytes.length) {
+    const tag = varint()
+    const wire = Number(tag & 7n)
+    const number = Number(tag >> 3n)
+    if (wire === 0) items.push({number, value: varint()})
+    else if (wire === 2) items.push({number, value: take(Number(varint()))})
+    else if (wire === 1 || wire === 5) take(wire === 1 ? 8 : 4)
+    else throw badRequest(`the protobuf of the request has a field of wire type ${wire}`)
+  }
+  return items
+}
+
+function message(key: string, bytes: Buffer, depth: number): Fields {
+  if (depth > DEPTH_MAX)
+    throw badRequest(`the protobuf of the request is nested more than ${DEPTH_MAX} levels deep`)
+  const fields = MESSAGES[key] ?? {}
+  const result = new Map<string, unknown>()
+  for (const {number, value} of itemsOf(bytes)) {
+    // Fields of newer versions of Kubernetes are left out, as any server does.
+    const [name, type] = (fields[number] ?? '').split(' ')
+    if (name === undefined || type === undefined) continue
+    if (type.startsWith('~')) {
+      for (const entry of Object.entries(message(type.slice(1), bytesOf(value), depth + 1)))
+        result.set(...entry)
+    } else add(result, name, type, value, depth)
+  }
+  return Object.fromEntries(result)
+}
+
+function add(
+  result: Map<string, unknown>,
+  name: string,
+  type: string,
+  value: Item['value'],
+  depth: number,
+): void {
+  if (type.endsWith('{}')) {
+    const entry = itemsOf(bytesOf(value))
+    const inner = type.slice(0, -2)
+    const plain = entry.find((item) => item.number === 2)?.value ?? Buffer.alloc(0)
+    const map = (result.get(name) ?? {}) as Fields
+    result.set(name, {...map, [bytesAt(entry, 1).toString()]: mapValue(inner, plain, depth)})
+  } else if (type.endsWith('[]')) {
+    const list = (result.get(name) ?? []) as unknown[]
+    result.set(name, [...list, single(type.slice(0, -2), value, depth)])
+  } else {
+    const isKept = type.startsWith('*')
+    const one = single(isKept ? type.slice(1) : type, value, depth)
+    // Go writes every plain field; its zeros say nothing.
+    if (one !== undefined && (isKept || (one !== '' && one !== 0 && one !== false))) result.set(name, one)
+  }
+}
+
+/** A list inside of a map is a message with the list as its first field. */
+function mapValue(type: string, value: Item['value'], depth: number): unknown {
+  if (!type.endsWith('[]')) return single(type, value, depth)
+  return itemsOf(bytesOf(value)).map((item) => single(type.slice(0, -2), item.value, depth))
+}
+
+function bytesOf(value: Item['value']): Buffer {
+  if (Buffer.isBuffer(value)) return value
+  throw badRequest('the protobuf of the request has a number where a message is expected')
+}
+
+function single(type: string, value: Item['value'], depth: number): unknown {
+  if (type === 'integer' || type === 'boolean') {
+    if (Buffer.isBuffer(value))
+      throw badRequest(`the protobuf of the request has bytes where a ${type} is expected`)
+    return type === 'boolean' ? value !== 0n : Number(BigInt.asIntN(64, value))
+  }
+  const bytes = bytesOf(value)
+  if (type === 'string') return bytes.toString('utf8')
+  if (type === 'bytes') return bytes.toString('base64')
+  if (type === 'quantity') return bytesAt(itemsOf(bytes), 1).toString()
+  if (type === 'time') return timeOf(itemsOf(bytes))
+  if (type === 'intOrString') return intOrStringOf(itemsOf(bytes))
+  return message(type, bytes, depth + 1)
+}
+
+function numberAt(items: readonly Item[], number: number): number {
+  const value = items.findLast((item) => item.number === number)?.value
+  return typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : 0
+}
+
+/** RFC 3339; undefined for the time that is none. */
+function timeOf(items: readonly Item[]): string | undefined {
+  const date = new Date(numberAt(items, 1) * 1000)
+  if (numberAt(items, 1) === 0 || Number.isNaN(date.getTime())) return undefined
+  return date.toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+function intOrStringOf(items: readonly Item[]): string | number {
+  return numberAt(items, 1) === 0 ? numberAt(items, 2) : bytesAt(items, 3).toString()
+}
