@@ -135,6 +135,15 @@ function select(config: KubeConfig, request: ConnectionRequest): Selection {
   if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol)) {
     throw new UsageError(`the API server '${server}' is not an http(s) URL`, {parameter: '--server'})
   }
+  if (new URL(server).protocol === 'http:' && !(request.insecureSkipTlsVerify || found?.skipTLSVerify)) {
+    throw new UsageError(
+      `the API server '${server}' is asked without TLS: everything is readable on the way`,
+      {
+        parameter: '--server',
+        hints: ['--insecure-skip-tls-verify allows it'],
+      },
+    )
+  }
   return {context, cluster: withClusterFlags(found, server, request), user: withToken(user, request)}
 }
 

@@ -16,6 +16,7 @@ import type {AgentOptions} from './options.ts'
 import {Reconciler} from './reconcile.ts'
 import {createRoutes} from './routes.ts'
 import {createAdminServer} from './server.ts'
+import {ServerProbe} from './server-probe.ts'
 import {Watches} from './watches.ts'
 
 export interface AgentParts {
@@ -76,6 +77,7 @@ export async function startAgent(
   })
   const enroller = createEnroller(parts, options, plane, reconciler)
   const watches = createWatches(parts, options, reconciler, enroller)
+  const probe = new ServerProbe(parts.kube, clock, loggers.log('watch'))
   const routes = createRoutes({
     version,
     levels,
@@ -84,12 +86,13 @@ export async function startAgent(
     routing: plane.routing,
     maps: plane.maps,
     names: {ofId: (id) => ids.table.nameOf(id), ofCookies: () => enroller.podsByCookie()},
-    ready: () => readiness(reconciler, enroller, watches, ids),
+    ready: () => readiness(reconciler, [reconciler, enroller, ids], [watches, probe]),
     enrollment: () => enroller.report(),
   })
   const server = createAdminServer(routes, loggers.log('admin'))
   const adminPort = await listen(server, options)
   watches.start()
+  probe.start()
   loggers
     .log('agent')
     .info('agent runs', {node: options.nodeName, admin: `${options.adminHost}:${adminPort}`})
@@ -97,6 +100,7 @@ export async function startAgent(
     adminPort,
     stop: async () => {
       watches.close()
+      probe.stop()
       reconciler.stop()
       enroller.stop()
       stopBpfLog()
@@ -147,10 +151,18 @@ function createWatches(
   })
 }
 
-function readiness(reconciler: Reconciler, enroller: Enroller, watches: Watches, ids: IdStore): ReadyReply {
-  const failures = [...reconciler.problems(), ...enroller.problems(), ...ids.problems()]
+interface Reporter {
+  problems(): readonly string[]
+}
+
+function readiness(
+  reconciler: Reconciler,
+  node: readonly Reporter[],
+  cluster: readonly Reporter[],
+): ReadyReply {
+  const failures = node.flatMap((part) => part.problems())
   const synced = reconciler.synced ? [] : ['the maps do not yet hold the cluster']
-  const watching = watches.problems()
+  const watching = cluster.flatMap((part) => part.problems())
   const bpfOk = failures.length === 0 && synced.length === 0
   const checks = [
     {name: 'bpf', ok: bpfOk, message: summary([...synced, ...failures, ...reconciler.warnings()])},

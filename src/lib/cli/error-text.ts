@@ -85,7 +85,8 @@ export function reportErrorLines(
 export function targetErrorLine(error: ReportError, color: boolean): string {
   const pod = error.namespace && error.pod ? `${error.namespace}/${error.pod}` : error.pod
   const where = [error.node === null ? null : pod && `pod ${pod}`, error.phase].filter(Boolean).join(', ')
-  const namespace = error.namespace ? `namespace ${error.namespace}` : ''
+  const isNamed = error.namespace && !error.message.includes(`namespace ${error.namespace}`)
+  const namespace = isNamed ? `namespace ${error.namespace}` : ''
   const who = error.node === null ? (pod ?? namespace) : targetName(error.node)
   const subject = who === '' || where === '' ? who : `${who} (${where})`
   const text = clean(subject === '' ? error.message : `${subject}: ${error.message}`)
