@@ -15,7 +15,7 @@ import {
 } from './lib/cli/wiring.ts'
 import {RESOURCES} from './lib/model/kube.ts'
 import {loggerNames, mapNames, nodeNames, objectNames, sandboxPodNames} from './lib/ops/completion.ts'
-import {sandboxPaths, stateDirOf} from './lib/sandbox/state.ts'
+import {runRootOf, sandboxPaths, stateDirOf} from './lib/sandbox/state.ts'
 
 /** Longer than anybody waits; the process that waits ends this one. */
 const REQUEST_TIMEOUT_MS = 10_000
@@ -99,15 +99,16 @@ async function sandboxObjects(
   signal: AbortSignal,
 ): Promise<string[]> {
   const name = last(settings, 'name') ?? 'sandbox'
-  const paths = sandboxPaths(name, stateDirOf(name, process.env), readFileSync('/proc/mounts', 'utf8'))
+  const runRoot = runRootOf(process.geteuid?.() ?? -1, process.env)
+  const paths = sandboxPaths(name, stateDirOf(name, process.env), undefined, runRoot)
   const {kube} = await openKube({kubeconfig: paths.kubeconfig}, await openClock(), stderrLog('quiet'))
   if (live === 'sandboxNamespaces') return objectNames(kube, RESOURCES.namespaces, signal)
   return sandboxPodNames(kube, last(settings, 'namespace'), signal)
 }
 
-/** Each has a folder there while it is up; only root reads it. */
+/** Each has a folder there while it is up; a user sees the own ones. */
 function sandboxNames(): string[] {
-  return readdirSync('/run/kmeshctl', {withFileTypes: true})
+  return readdirSync(runRootOf(process.geteuid?.() ?? -1, process.env), {withFileTypes: true})
     .filter((entry) => entry.isDirectory())
     .map(({name}) => name)
 }

@@ -2,7 +2,7 @@
 import {BaseCommand} from '../../lib/cli/base-command.ts'
 import {outputFlags} from '../../lib/cli/flags.ts'
 import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
-import {requireRoot, stopSandbox} from '../../lib/sandbox/client.ts'
+import {stopSandbox} from '../../lib/sandbox/client.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
 
 export default class SandboxDown extends BaseCommand<typeof SandboxDown> {
@@ -14,7 +14,6 @@ export default class SandboxDown extends BaseCommand<typeof SandboxDown> {
 
   protected async execute(): Promise<void> {
     const name = checkName(this.flags.name)
-    requireRoot()
     const wasThere = await stopSandbox(name)
     const report = {
       kind: 'SandboxDown',

@@ -3,9 +3,12 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
 import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
 import {UsageError} from '../../lib/errors.ts'
-import {requireRoot} from '../../lib/sandbox/client.ts'
+import {backendOfSandbox, pathsOf} from '../../lib/sandbox/client.ts'
 import {enterPod} from '../../lib/sandbox/enter.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
+
+const NO_POD_NETWORK =
+  'backend memory: there is no pod network; the command runs as you, in the network of this machine'
 
 export default class SandboxExec extends BaseCommand<typeof SandboxExec> {
   static override summary = "Run a command in a pod's network namespace and cgroup, as the pod's user"
@@ -34,7 +37,8 @@ export default class SandboxExec extends BaseCommand<typeof SandboxExec> {
     }
     const {name, namespace, container} = this.flags
     checkName(name)
-    requireRoot()
-    enterPod({sandbox: name, pod: this.args.pod, namespace, container, command})
+    const backend = backendOfSandbox(name) ?? 'kernel'
+    if (backend === 'memory') this.logger.warn(NO_POD_NETWORK)
+    enterPod({paths: pathsOf(name), backend, pod: this.args.pod, namespace, container, command})
   }
 }

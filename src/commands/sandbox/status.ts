@@ -2,7 +2,7 @@
 import {outputFlags} from '../../lib/cli/flags.ts'
 import {SandboxCommand} from '../../lib/cli/sandbox-command.ts'
 import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
-import {lookAtSandbox, requireRoot} from '../../lib/sandbox/client.ts'
+import {lookAtSandbox} from '../../lib/sandbox/client.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
 
 export default class SandboxStatus extends SandboxCommand<typeof SandboxStatus> {
@@ -12,7 +12,6 @@ export default class SandboxStatus extends SandboxCommand<typeof SandboxStatus> 
 
   protected async execute(): Promise<void> {
     const name = checkName(this.flags.name)
-    requireRoot()
     await this.show(name, await lookAtSandbox(name, this.logger))
   }
 }

@@ -6,16 +6,17 @@ import {outputFlags} from '../../lib/cli/flags.ts'
 import {SandboxCommand} from '../../lib/cli/sandbox-command.ts'
 import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
 import {messageOf, UsageError} from '../../lib/errors.ts'
-import {createObjects, lookAtSandbox, requireRoot, startSandbox} from '../../lib/sandbox/client.ts'
+import {createObjects, lookAtSandbox, requireKernel, startSandbox} from '../../lib/sandbox/client.ts'
 import {parseManifests} from '../../lib/sandbox/manifests.ts'
 import {MAX_NODES} from '../../lib/sandbox/nodes/addresses.ts'
 import {findPrograms} from '../../lib/sandbox/real-control-plane/programs.ts'
+import {NO_CONTROL_PLANE} from '../../lib/sandbox/run.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
 
 export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
   static override summary = 'Start a cluster on this machine: nodes and pods in network namespaces, real eBPF'
   static override description =
-    'Needs root on Linux. Without -f and --empty there is a namespace shop with a client, a server and a service. A sandbox that is up already is left as it is (exit status 0).'
+    'Backend kernel needs root on Linux; backend memory needs neither, and has the same API and daemons whose maps are in memory: no connection is redirected. Without -f and --empty there is a namespace shop with a client, a server and a service. A sandbox that is up already is left as it is (exit status 0).'
   static override examples = [
     '<%= config.bin %> sandbox up',
     '<%= config.bin %> sandbox up --nodes 3 --ip-family dual',
@@ -24,6 +25,10 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
   ]
   static override flags = {
     ...sandboxFlags,
+    backend: Flags.option({options: ['kernel', 'memory'] as const})({
+      description: 'what the nodes are made of; memory routes nothing',
+      default: 'kernel',
+    }),
     nodes: Flags.integer({description: 'number of nodes', default: 2, min: 1, max: MAX_NODES}),
     'ip-family': Flags.option({options: ['ipv4', 'ipv6', 'dual'] as const})({
       description: 'address families of pods, services and nodes',
@@ -54,6 +59,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
   protected async execute(): Promise<void> {
     const {
       nodes,
+      backend,
       empty,
       filename = [],
       'ip-family': ipFamily,
@@ -68,12 +74,18 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
         throw new UsageError(`--without-daemon: there will be no ${node}, only node-1 to node-${nodes}`)
       }
     }
-    requireRoot()
+    if (backend === 'kernel') await requireKernel()
+    else if (programs !== undefined) {
+      throw new UsageError(`--backend memory: ${NO_CONTROL_PLANE}`, {
+        parameter: 'control-plane',
+        hints: ['unset KUBEBUILDER_ASSETS where it stands there'],
+      })
+    }
     const controlPlane = programs === undefined ? undefined : resolve(programs)
     if (controlPlane !== undefined) findPrograms(controlPlane, process.arch)
     const withShop = !empty && filename.length === 0
     const started = await startSandbox(
-      {name, nodes, ipFamily, withShop, withoutDaemon, controlPlane},
+      {name, backend, nodes, ipFamily, withShop, withoutDaemon, controlPlane},
       {say: (message) => this.say(message), signal: this.signal},
     )
     if (!started) this.say(`sandbox ${name} is up already; nothing was changed`)

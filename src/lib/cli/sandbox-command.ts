@@ -12,9 +12,15 @@ import {
 } from '../render/views-sandbox.ts'
 import {BaseCommand} from './base-command.ts'
 
+const BACKEND_TEXT = {
+  kernel: 'kernel',
+  memory: 'memory: no kernel is involved; addresses are simulated, nothing is routed or redirected',
+} as const
+
 /** What the table of a sandbox is made of; machines get the whole object. */
 export interface ShownSandbox {
   readonly name: string
+  readonly backend: 'kernel' | 'memory' | null
   readonly phase: string
   readonly message: string
   readonly pid: number | null
@@ -53,6 +59,7 @@ export abstract class SandboxCommand<C extends typeof Command> extends BaseComma
       ],
       [
         ['state', status.message === status.phase ? status.phase : `${status.phase}: ${status.message}`],
+        ['backend', status.backend === null ? null : BACKEND_TEXT[status.backend]],
         ['process', status.pid === null ? null : String(status.pid)],
         ['server', status.server],
         ['kubeconfig', status.kubeconfig],

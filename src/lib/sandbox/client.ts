@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The side of the commands: starts, finds, asks and ends the sandbox's process. */
 import {spawn} from 'node:child_process'
-import {closeSync, mkdirSync, openSync, readFileSync} from 'node:fs'
+import {closeSync, existsSync, mkdirSync, openSync, readFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {createClock} from '../adapters/clock.ts'
 import {systemCommands} from '../adapters/commands.ts'
 import {ConflictError, KmeshError, messageOf, TimeoutError} from '../errors.ts'
+import type {Backend} from '../model/api.ts'
 import {type KubeObject, RESOURCES, type Service} from '../model/kube.ts'
 import type {Kube, Log} from '../ports.ts'
 import {isAlive, ownProcesses, takeLock} from './liveness.ts'
@@ -13,9 +14,12 @@ import {collectionOf} from './manifests.ts'
 import {type Cleaner, cleanSandbox, hasRemains} from './nodes/clean.ts'
 import type {RunOptions} from './run.ts'
 import {
+  cgroup2Mount,
+  checkPrivate,
   MARK,
   readJson,
   readPodRecords,
+  runRootOf,
   type SandboxPaths,
   type SandboxState,
   sandboxPaths,
@@ -27,23 +31,60 @@ const POLL_MS = 50
 const END_TIMEOUT_MS = 20_000
 const REQUEST_TIMEOUT_MS = 5000
 
-/** @throws KmeshError `NeedsRoot`, `NeedsLinux` */
-export function requireRoot(): void {
+const MEMORY_HINT = 'without it: kmeshctl sandbox up --backend memory'
+
+/** @throws KmeshError `NeedsLinux`, `NeedsRoot`, `NoCgroup2`, `LibbpfMissing` where the kernel cannot, or may not, be used */
+export async function requireKernel(): Promise<void> {
+  const hints = [MEMORY_HINT]
   if (process.platform !== 'linux') {
-    throw new KmeshError('the sandbox needs Linux: it is made of network namespaces, cgroups and eBPF', {
+    throw new KmeshError('backend kernel needs Linux: network namespaces, cgroups and eBPF', {
       code: 'NeedsLinux',
+      hints,
     })
   }
-  if (process.geteuid?.() !== 0) {
-    throw new KmeshError('the sandbox needs root: it makes network namespaces and loads eBPF programs', {
+  if (!isRoot()) {
+    throw new KmeshError('backend kernel needs root: it makes network namespaces and loads eBPF programs', {
       code: 'NeedsRoot',
-      hints: [`sudo kmeshctl ${process.argv.slice(2).join(' ')}`],
+      hints,
     })
+  }
+  try {
+    cgroup2Mount(readFileSync('/proc/mounts', 'utf8'))
+    const {createBpf} = await import('../adapters/bpf.ts')
+    createBpf()
+  } catch (error) {
+    const code = error instanceof KmeshError ? error.code : 'NoKernel'
+    throw new KmeshError(`backend kernel cannot be used: ${messageOf(error)}`, {code, hints, cause: error})
   }
 }
 
+function isRoot(): boolean {
+  return process.geteuid?.() === 0
+}
+
+/** @throws KmeshError `ForeignDirectory` */
 export function pathsOf(name: string): SandboxPaths {
-  return sandboxPaths(name, stateDirOf(name, process.env), readFileSync('/proc/mounts', 'utf8'))
+  const uid = process.geteuid?.() ?? -1
+  const runRoot = runRootOf(uid, process.env)
+  checkPrivate(runRoot, uid)
+  const mounts = isRoot() && process.platform === 'linux' ? readFileSync('/proc/mounts', 'utf8') : undefined
+  return sandboxPaths(name, stateDirOf(name, process.env), mounts, runRoot)
+}
+
+/** An ordinary user sees only its own sandboxes, and must not be told that there is none where root has one. */
+function refuseRootsSandbox(name: string): void {
+  if (isRoot() || !existsSync(`/run/netns/kmx-${name}.fabric`)) return
+  throw new KmeshError(`sandbox ${name} runs on backend kernel, which needs root`, {
+    code: 'NeedsRoot',
+    hints: [`sudo kmeshctl ${process.argv.slice(2).join(' ')}`],
+  })
+}
+
+/** The backend of the sandbox of that name, undefined where there is none. @throws KmeshError `NeedsRoot` */
+export function backendOfSandbox(name: string): Backend | undefined {
+  const state = stateOf(pathsOf(name))
+  if (state === undefined) refuseRootsSandbox(name)
+  return state === undefined ? undefined : (state.backend ?? 'kernel')
 }
 
 function stateOf(paths: SandboxPaths): SandboxState | undefined {
@@ -61,6 +102,7 @@ export async function startSandbox(options: RunOptions, progress: Progress): Pro
   using _lock = await takeLock(options.name)
   const state = stateOf(paths)
   if (isAlive(state) && state?.phase !== 'failed') {
+    refuseOtherBackend(state, options.backend)
     if (state?.phase === 'ready') return false
     throw new ConflictError(`sandbox ${options.name} is still starting (process ${state?.pid})`)
   }
@@ -85,6 +127,14 @@ export async function startSandbox(options: RunOptions, progress: Progress): Pro
   return true
 }
 
+function refuseOtherBackend(state: SandboxState | undefined, wanted: Backend): void {
+  const backend = state?.backend ?? 'kernel'
+  if (backend === wanted) return
+  throw new ConflictError(`sandbox ${state?.name} is up on backend ${backend}, not ${wanted}`, {
+    hints: [`kmeshctl sandbox down --name ${state?.name}`],
+  })
+}
+
 interface MainProcess {
   readonly pid: number
   readonly ended: Promise<string>
@@ -93,7 +143,7 @@ interface MainProcess {
 function spawnMain(options: RunOptions, paths: SandboxPaths): MainProcess {
   const program = join(dirname(process.argv[1] ?? ''), 'sandbox.js')
   const log = openSync(paths.logFile, 'a', 0o600)
-  const kept = ['PATH', 'HOME', 'LANG', 'XDG_STATE_HOME']
+  const kept = ['PATH', 'HOME', 'LANG', 'XDG_STATE_HOME', 'XDG_RUNTIME_DIR']
   const inherited = Object.fromEntries(
     kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
   )
@@ -145,7 +195,10 @@ async function waitUntilReady(
 export async function stopSandbox(name: string): Promise<boolean> {
   const paths = pathsOf(name)
   using _lock = await takeLock(name)
-  if (!hasRemains(paths, ownProcesses())) return false
+  if (!hasRemains(paths, ownProcesses())) {
+    refuseRootsSandbox(name)
+    return false
+  }
   const state = stateOf(paths)
   if (state !== undefined && isAlive(state)) await endMain(state.pid)
   await cleanSandbox(paths, cleaner())
@@ -186,7 +239,10 @@ function cleaner(): Cleaner {
 /** undefined where nothing is there. */
 export async function lookAtSandbox(name: string, log: Log): Promise<SandboxStatus | undefined> {
   const paths = pathsOf(name)
-  if (!hasRemains(paths, ownProcesses())) return undefined
+  if (!hasRemains(paths, ownProcesses())) {
+    refuseRootsSandbox(name)
+    return undefined
+  }
   const state = stateOf(paths)
   const alive = isAlive(state)
   return statusOf({

@@ -28,8 +28,16 @@ export interface ControlPlane extends Access {
   readonly needs: {readonly scheduler: boolean; readonly workloads: boolean}
 }
 
-/** @param port of the API on 127.0.0.1 of the host */
-export async function accessTo(authority: Authority, name: string, port: number): Promise<Access> {
+/**
+ * @param port of the API on 127.0.0.1 of the host
+ * @param nodePort the same inside the nodes
+ */
+export async function accessTo(
+  authority: Authority,
+  name: string,
+  port: number,
+  nodePort: number = NODE_API_PORT,
+): Promise<Access> {
   const kubeconfig = async (server: string, user: string, groups: readonly string[]): Promise<string> =>
     kubeconfigText({
       name: `sandbox-${name}`,
@@ -41,7 +49,7 @@ export async function accessTo(authority: Authority, name: string, port: number)
   return {
     server,
     adminKubeconfig: await kubeconfig(server, 'sandbox-admin', ['system:masters']),
-    daemonKubeconfig: await kubeconfig(`https://127.0.0.1:${NODE_API_PORT}`, DAEMON_USER, [
+    daemonKubeconfig: await kubeconfig(`https://127.0.0.1:${nodePort}`, DAEMON_USER, [
       'system:serviceaccounts',
       'system:serviceaccounts:kmesh-system',
     ]),

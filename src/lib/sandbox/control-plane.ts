@@ -4,6 +4,7 @@ import type {Clock, Log, Netns} from '../ports.ts'
 import {createApiServer} from './api/server.ts'
 import {API_CLIENT, accessTo, type ControlPlane, LOCAL_NAMES, NODE_API_PORT} from './control-plane-access.ts'
 import {nodeDialer} from './nodes/dial-node.ts'
+import type {Sockets} from './nodes/sockets.ts'
 import {createAuthority} from './pki.ts'
 import type {NodeRecord} from './state.ts'
 
@@ -12,13 +13,15 @@ export interface ControlPlaneOptions {
   readonly name: string
   readonly nodes: readonly NodeRecord[]
   readonly serviceCidrs: readonly string[]
-  readonly netns: Netns
+  /** Undefined where nodes have no network of their own: then they reach the API as the host does. */
+  readonly netns: Netns | undefined
+  readonly sockets: Sockets
   readonly clock: Clock
   readonly log: Log
 }
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const {clock, log, netns, nodes} = options
+  const {clock, log, netns, sockets, nodes} = options
   const authority = await createAuthority(`kmeshctl sandbox ${options.name}`, clock.nowMs())
   const apiClient = await authority.issueClient(API_CLIENT, [])
   const api = createApiServer({
@@ -27,14 +30,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     log,
     serviceCidrs: options.serviceCidrs,
-    dialNode: nodeDialer(nodes, netns, authority.certificatePem, apiClient),
+    dialNode: nodeDialer(nodes, sockets, authority.certificatePem, apiClient),
   })
   const port = await api.listen({host: '127.0.0.1', port: 0})
-  for (const node of nodes) {
-    await api.listen({fd: netns.listen(node.networkNamespace, '127.0.0.1', NODE_API_PORT)})
+  if (netns !== undefined) {
+    for (const node of nodes) {
+      await api.listen({fd: netns.listen(node.networkNamespace, '127.0.0.1', NODE_API_PORT)})
+    }
   }
   return {
-    ...(await accessTo(authority, options.name, port)),
+    ...(await accessTo(authority, options.name, port, netns === undefined ? port : NODE_API_PORT)),
     needs: {scheduler: true, workloads: true},
   }
 }

@@ -46,7 +46,14 @@ function serveHttp(port: number): void {
     response.writeHead(200, {'content-type': 'application/json'})
     response.end(`${JSON.stringify(body)}\n`)
   })
-  server.listen({host: '::', port, backlog: 511})
+  server.listen(listenTarget(port))
+}
+
+/** Without a network of its own the pod is given a port of the machine's loopback instead. */
+function listenTarget(port: number): {host: string; port: number; backlog: number} {
+  const standIn = process.env[`KMESHCTL_PORT_${port}`]
+  if (standIn === undefined) return {host: '::', port, backlog: 511}
+  return {host: '127.0.0.1', port: Number(standIn), backlog: 511}
 }
 
 /** First line: who answers. Then each line comes back. */
@@ -61,7 +68,7 @@ function serveLines(port: number): void {
     })
     lines.on('error', () => socket.destroy())
   })
-  server.listen({host: '::', port, backlog: 511})
+  server.listen(listenTarget(port))
 }
 
 function serve(): void {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `sandbox exec`: this process becomes the command, inside the pod. */
-import {readFileSync, writeFileSync} from 'node:fs'
+import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {toolPath} from '../adapters/commands.ts'
 import {restoreStandardStreams} from '../adapters/standard-streams.ts'
 import {KmeshError, messageOf, UsageError} from '../errors.ts'
-import {type ContainerRecord, type PodRecord, readPodRecords, sandboxPaths, stateDirOf} from './state.ts'
+import type {Backend} from '../model/api.ts'
+import {type ContainerRecord, type PodRecord, readPodRecords, type SandboxPaths} from './state.ts'
 
 export interface EnterRequest {
-  readonly sandbox: string
+  readonly paths: SandboxPaths
+  /** In memory there is no cgroup, namespace or user to enter. */
+  readonly backend: Backend
   /** Name of a pod, or of its Deployment: then the first pod that is Ready. */
   readonly pod: string
   /** Default: wherever the only pod of that name is. */
@@ -19,27 +22,43 @@ export interface EnterRequest {
 
 /** Only returns by throwing: signals, terminal, standard streams and exit status are the command's own from here on. */
 export function enterPod(request: EnterRequest): never {
-  const stateDir = stateDirOf(request.sandbox, process.env)
-  const paths = sandboxPaths(request.sandbox, stateDir, readFileSync('/proc/mounts', 'utf8'))
-  const pod = choosePod(readPodRecords(paths), request)
+  const pod = choosePod(readPodRecords(request.paths), request)
   const container = chooseContainer(pod, request.container)
-  try {
-    writeFileSync(join(container.cgroup, 'cgroup.procs'), String(process.pid))
-  } catch (error) {
-    throw new KmeshError(
-      `container ${container.name} of ${pod.namespace}/${pod.name} does not run: ${container.message || messageOf(error)}`,
-      {
-        code: 'ContainerNotRunning',
-        cause: error,
-      },
-    )
-  }
+  if (request.backend === 'memory') checkRuns(pod, container)
+  else enterCgroup(pod, container)
   if (container.workingDir !== null) process.chdir(container.workingDir)
   restoreStandardStreams()
   process.removeAllListeners('warning')
-  const line = commandLine(pod, container, request.command)
+  const line =
+    request.backend === 'memory' ? plainLine(request.command) : commandLine(pod, container, request.command)
   process.execve?.('/usr/bin/env', line, environmentOf(container))
   throw new KmeshError('this Node has no process.execve', {code: 'Internal'})
+}
+
+function enterCgroup(pod: PodRecord, container: ContainerRecord): void {
+  try {
+    writeFileSync(join(container.cgroup, 'cgroup.procs'), String(process.pid))
+  } catch (error) {
+    throw notRunning(pod, container, error)
+  }
+}
+
+function checkRuns(pod: PodRecord, container: ContainerRecord): void {
+  if (container.pid === null) throw notRunning(pod, container, 'it has no process')
+}
+
+function notRunning(pod: PodRecord, container: ContainerRecord, cause: unknown): KmeshError {
+  const why = container.message || messageOf(cause)
+  return new KmeshError(`container ${container.name} of ${pod.namespace}/${pod.name} does not run: ${why}`, {
+    code: 'ContainerNotRunning',
+    cause,
+  })
+}
+
+/** `env` looks the command up in the container's PATH. */
+function plainLine(command: readonly string[]): string[] {
+  const reset = process.platform === 'linux' ? ['--default-signal=PIPE'] : []
+  return ['env', ...reset, '--', ...command]
 }
 
 /** The inner `env` looks the command up, and resets SIGPIPE: Node ignores it, which a command would inherit. */
@@ -96,11 +115,11 @@ function choosePod(pods: readonly PodRecord[], request: EnterRequest): PodRecord
   const [first] = [...found].sort((a, b) => rank(a) - rank(b))
   if (first !== undefined) return first
   const where = namespace === undefined ? '' : ` in namespace ${namespace}`
-  throw new KmeshError(`sandbox ${request.sandbox} runs no pod "${request.pod}"${where}`, {
+  throw new KmeshError(`sandbox ${request.paths.name} runs no pod "${request.pod}"${where}`, {
     code: 'NotFound',
     hints: [
       pods.length === 0
-        ? `kmeshctl sandbox status --name ${request.sandbox}`
+        ? `kmeshctl sandbox status --name ${request.paths.name}`
         : `it runs ${pods.map((pod) => `${pod.namespace}/${pod.name}`).join(', ')}`,
     ],
   })

@@ -30,7 +30,8 @@ export async function takeLock(name: string): Promise<Disposable> {
       if (error.code !== 'EADDRINUSE') return reject(error)
       reject(new ConflictError(`another command is working on sandbox ${name}`))
     })
-    server.listen({path: `\0kmeshctl-sandbox-${name}`}, resolve)
+    const owner = process.geteuid?.() ?? -1
+    server.listen({path: `\0kmeshctl-sandbox-${owner === 0 ? '' : `${owner}-`}${name}`}, resolve)
   })
   return {[Symbol.dispose]: () => void server.close()}
 }

@@ -12,17 +12,19 @@ import {messageOf} from '../errors.ts'
 import type {Log, LogFields} from '../ports.ts'
 import {cleanSandbox} from './nodes/clean.ts'
 import {type Outside, type RunOptions, runSandbox} from './run.ts'
-import {MARK, readJson, type SandboxState, sandboxPaths, stateDirOf, writeJson} from './state.ts'
+import {MARK, readJson, runRootOf, type SandboxState, sandboxPaths, stateDirOf, writeJson} from './state.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
 /** Folder of package.json: the bundle lies in dist/. */
 const root = join(import.meta.dirname, '..')
 const options = JSON.parse(process.argv[2] ?? '') as RunOptions
+const isRoot = process.geteuid?.() === 0
 const paths = sandboxPaths(
   options.name,
   stateDirOf(options.name, process.env),
-  readFileSync('/proc/mounts', 'utf8'),
+  isRoot && process.platform === 'linux' ? readFileSync('/proc/mounts', 'utf8') : undefined,
+  runRootOf(process.geteuid?.() ?? -1, process.env),
 )
 const clock = createClock()
 const commands = systemCommands()
@@ -49,7 +51,8 @@ function outside(): Outside {
   const path = process.env['PATH'] ?? ''
   return {
     commands,
-    netns: createNetns(),
+    netns: options.backend === 'memory' ? undefined : createNetns(),
+    killGroup: (pid) => killProcess(-pid),
     clock,
     log,
     pid: process.pid,

@@ -2,6 +2,7 @@
 /** The sandbox process from start to ready; what it needs of the outside is passed in. */
 import {writeFileSync} from 'node:fs'
 import {KmeshError, messageOf} from '../errors.ts'
+import type {Backend} from '../model/api.ts'
 import type {KubeObject} from '../model/kube.ts'
 import type {Clock, Commands, Informers, Kube, Log, Netns} from '../ports.ts'
 import {startControlPlane} from './control-plane.ts'
@@ -10,6 +11,7 @@ import {collectionOf} from './manifests.ts'
 import {addressPlan, type IpFamilyOption} from './nodes/addresses.ts'
 import {layGround, startNodes} from './nodes/cluster.ts'
 import {MESH_NAMESPACE} from './nodes/daemon-pod.ts'
+import {createMachine} from './nodes/machine.ts'
 import {startRealControlPlane} from './real-control-plane/start.ts'
 import {roleObjects} from './roles.ts'
 import {SHOP, SHOP_PODS, shopObjects} from './shop.ts'
@@ -18,6 +20,7 @@ import {waitForPods} from './wait-for-pods.ts'
 
 export interface RunOptions {
   readonly name: string
+  readonly backend: Backend
   readonly nodes: number
   readonly ipFamily: IpFamilyOption
   readonly withShop: boolean
@@ -29,7 +32,10 @@ export interface RunOptions {
 
 export interface Outside {
   readonly commands: Commands
-  readonly netns: Netns
+  /** Undefined: backend memory. */
+  readonly netns: Netns | undefined
+  /** SIGKILL for a process group; no error where it is gone. */
+  readonly killGroup: (pid: number) => void
   readonly clock: Clock
   readonly log: Log
   readonly pid: number
@@ -42,6 +48,8 @@ export interface Outside {
   /** Client of the API server that the kubeconfig names. */
   openKube(kubeconfig: string): Promise<{readonly kube: Kube; readonly informers: Informers}>
 }
+
+export const NO_CONTROL_PLANE = 'a real control plane needs the network namespaces of backend kernel'
 
 export function nodeNames(count: number): string[] {
   return Array.from({length: count}, (_, index) => `node-${index + 1}`)
@@ -59,9 +67,10 @@ export async function runSandbox(
   makeDirectories(paths)
   let state: SandboxState = {
     name: options.name,
+    backend: options.backend,
     pid: outside.pid,
     phase: 'starting',
-    message: 'making network namespaces',
+    message: options.backend === 'memory' ? 'no kernel: everything in memory' : 'making network namespaces',
     startedAt: new Date(clock.nowMs()).toISOString(),
     stateDir: paths.stateDir,
     version: outside.version,
@@ -77,7 +86,8 @@ export async function runSandbox(
   }
   tell({})
 
-  const ground = await layGround({paths, plan, nodeNames: nodeNames(options.nodes), commands})
+  const machine = createMachine({...outside, paths, plan})
+  const ground = await layGround({paths, plan, nodeNames: nodeNames(options.nodes), machine})
   const {controlPlane} = options
   const what = controlPlane === undefined ? 'the Kubernetes API' : `the control plane of ${controlPlane}`
   tell({message: `starting ${what}`, nodes: ground.nodes})
@@ -86,14 +96,18 @@ export async function runSandbox(
     nodes: ground.nodes,
     serviceCidrs: plan.serviceCidrs,
     netns,
+    sockets: machine.sockets,
     clock,
     log,
   }
+  if (controlPlane !== undefined && netns === undefined)
+    throw new KmeshError(NO_CONTROL_PLANE, {code: 'SandboxStart'})
   const control =
-    controlPlane === undefined
+    controlPlane === undefined || netns === undefined
       ? await startControlPlane(settings)
       : await startRealControlPlane({
           ...settings,
+          netns,
           plan,
           paths,
           commands,

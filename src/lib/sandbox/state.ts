@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where a sandbox keeps its things, and what it writes down about itself. */
-import {mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
+import {lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {KmeshError, messageOf, UsageError} from '../errors.ts'
+import type {Backend} from '../model/api.ts'
 
 /** Every process of a sandbox has this in its environment; the value is the sandbox's name. */
 export const MARK = 'KMESHCTL_SANDBOX'
@@ -23,9 +24,12 @@ export interface SandboxPaths {
   /** Mount point of the sandbox's own bpffs. */
   readonly bpfDir: string
   readonly podRecordDir: string
-  /** Root of its cgroups. */
+  /** Root of its cgroups; '' where it can have none. */
   readonly cgroupRoot: string
-  /** What every one of its network namespaces begins with; no name has a dot, so no other sandbox's do. */
+  /**
+   * What every one of its network namespaces begins with; no name has a dot, so no other sandbox's do.
+   * '' where it can have none.
+   */
   readonly namespacePrefix: string
 }
 
@@ -44,12 +48,20 @@ export function stateDirOf(name: string, environment: Readonly<Record<string, st
 }
 
 /**
- * A name is one sandbox on the whole machine; where its process keeps files is said in the state file.
+ * A name is one sandbox on the whole machine, or one of an ordinary user; where its process keeps files is said in
+ * the state file.
  *
- * @param mounts text of /proc/mounts
+ * @param mounts text of /proc/mounts; undefined for an ordinary user, who has no namespaces and cgroups
+ * @param runRoot see {@link runRootOf}
  */
-export function sandboxPaths(name: string, ownStateDir: string, mounts: string): SandboxPaths {
-  const runDir = join('/run/kmeshctl', checkName(name))
+export function sandboxPaths(
+  name: string,
+  ownStateDir: string,
+  mounts: string | undefined,
+  runRoot = ROOT_RUN_ROOT,
+): SandboxPaths {
+  const runDir = join(runRoot, checkName(name))
+  const cgroups = mounts === undefined ? undefined : findCgroup2(mounts)
   const stateFile = join(runDir, 'state.json')
   const stateDir = readJson<SandboxState>(stateFile)?.stateDir ?? ownStateDir
   return {
@@ -62,20 +74,48 @@ export function sandboxPaths(name: string, ownStateDir: string, mounts: string):
     runDir,
     bpfDir: join(runDir, 'bpf'),
     podRecordDir: join(runDir, 'pods'),
-    cgroupRoot: join(cgroup2Mount(mounts), 'kmeshctl', name),
-    namespacePrefix: `kmx-${name}.`,
+    cgroupRoot: cgroups === undefined ? '' : join(cgroups, 'kmeshctl', name),
+    namespacePrefix: mounts === undefined ? '' : `kmx-${name}.`,
   }
 }
 
 /** @throws KmeshError where no cgroup2 file system is mounted */
 export function cgroup2Mount(mounts: string): string {
-  for (const line of mounts.split('\n')) {
-    const [, directory, type] = line.split(' ')
-    if (type === 'cgroup2' && directory !== undefined) return directory
-  }
+  const found = findCgroup2(mounts)
+  if (found !== undefined) return found
   throw new KmeshError('no cgroup2 file system is mounted', {
     code: 'NoCgroup2',
     hints: ['mount -t cgroup2 none /sys/fs/cgroup/unified'],
+  })
+}
+
+function findCgroup2(mounts: string): string | undefined {
+  return mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .find(([, , type]) => type === 'cgroup2')?.[1]
+}
+
+/** Where root's sandboxes keep what does not outlive a boot. */
+const ROOT_RUN_ROOT = '/run/kmeshctl'
+
+/** @param uid -1 where there are no users */
+export function runRootOf(uid: number, environment: Readonly<Record<string, string | undefined>>): string {
+  if (uid === 0) return ROOT_RUN_ROOT
+  const runtime = environment['XDG_RUNTIME_DIR']
+  return runtime ? join(runtime, 'kmeshctl') : `/tmp/kmeshctl-${uid}`
+}
+
+/**
+ * Anybody may make a folder of that name in /tmp, and what is read below it decides what is killed and removed.
+ * @throws KmeshError `ForeignDirectory` where it is there and not a private folder of `uid`
+ */
+export function checkPrivate(directory: string, uid: number): void {
+  const found = lstatSync(directory, {throwIfNoEntry: false})
+  if (found === undefined) return
+  if (found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0) return
+  throw new KmeshError(`${directory} is not a folder that only this user can write`, {
+    code: 'ForeignDirectory',
   })
 }
 
@@ -87,6 +127,8 @@ export function namespacePath(paths: SandboxPaths, suffix: string): string {
 /** What the process tells about itself; commands read it. */
 export interface SandboxState {
   readonly name: string
+  /** Absent: the kernel. */
+  readonly backend?: Backend
   readonly pid: number
   /** `starting` until everything asked for is Ready. */
   readonly phase: 'starting' | 'ready' | 'failed'

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What `sandbox status` and `sandbox up` tell; unknown is null. */
+import type {Backend} from '../model/api.ts'
 import type {Service} from '../model/kube.ts'
 import type {NodeRecord, PodRecord, SandboxState} from './state.ts'
 
@@ -31,6 +32,8 @@ export interface SandboxPod {
 
 export interface SandboxStatus {
   readonly name: string
+  /** null where nothing tells it any more. */
+  readonly backend: Backend | null
   /** `dead`: its things are there, its process is not. */
   readonly phase: SandboxState['phase'] | 'dead'
   readonly message: string
@@ -65,6 +68,7 @@ export function statusOf(input: StatusInput): SandboxStatus {
   const isFailed = state?.phase === 'failed'
   return {
     name: input.name,
+    backend: state === undefined ? null : (state.backend ?? 'kernel'),
     phase: state !== undefined && (isAlive || isFailed) ? state.phase : 'dead',
     message: isAlive || isFailed ? (state?.message ?? '') : 'its process is gone',
     pid: isAlive ? (state?.pid ?? null) : null,

@@ -54,7 +54,7 @@ suite('kubelet server', () => {
       bpfDir: node.bpfDir,
     }
     const client = await authority.issueClient(clientName, [])
-    return await nodeDialer([record], node.netns, authority.certificatePem, client)(node.name)
+    return await nodeDialer([record], node.sockets, authority.certificatePem, client)(node.name)
   }
 
   async function get(path: string, clientName = 'api'): Promise<{status: number; text: string}> {
@@ -132,7 +132,7 @@ suite('kubelet server', () => {
     }
     const client = await other.issueClient('api', [])
     await assert.rejects(async () => {
-      const stream = await nodeDialer([record], node.netns, authority.certificatePem, client)(node.name)
+      const stream = await nodeDialer([record], node.sockets, authority.certificatePem, client)(node.name)
       // TLS 1.3 tells the client of it with the first bytes after the handshake.
       const sent = httpRequest({createConnection: () => stream, host: node.name, path: '/healthz'}).end()
       await once(sent, 'response')
@@ -141,7 +141,7 @@ suite('kubelet server', () => {
 
   test('an unknown node is an error that names it', async () => {
     await assert.rejects(
-      nodeDialer([], node.netns, '', {certificatePem: '', keyPem: ''})('node-9'),
+      nodeDialer([], node.sockets, '', {certificatePem: '', keyPem: ''})('node-9'),
       /no node "node-9"/,
     )
   })

@@ -10,9 +10,11 @@ import {KubeStatusError} from '../../../src/lib/errors.ts'
 import type {KubeObject, Pod} from '../../../src/lib/model/kube.ts'
 import type {InformerHandler, Informers, Kube, Log, ResourcePath} from '../../../src/lib/ports.ts'
 import {addressPlan} from '../../../src/lib/sandbox/nodes/addresses.ts'
+import {kernelCgroups} from '../../../src/lib/sandbox/nodes/cgroups.ts'
 import {cleanSandbox} from '../../../src/lib/sandbox/nodes/clean.ts'
 import {createNetwork} from '../../../src/lib/sandbox/nodes/network.ts'
 import type {NodeContext} from '../../../src/lib/sandbox/nodes/node-context.ts'
+import {namespaceSockets} from '../../../src/lib/sandbox/nodes/sockets.ts'
 import {MARK, makeDirectories, sandboxPaths} from '../../../src/lib/sandbox/state.ts'
 
 export const ECHO = join(import.meta.dirname, '../../../src/lib/sandbox/echo.ts')
@@ -52,7 +54,10 @@ export async function layNodes(suffix: string): Promise<Ground> {
     paths,
     network,
     commands,
-    netns: createNetns(),
+    backend: 'kernel' as const,
+    sockets: namespaceSockets(createNetns()),
+    cgroups: kernelCgroups(clock),
+    standIns: async () => ({}),
     kube: api.kube,
     clock,
     log: QUIET,

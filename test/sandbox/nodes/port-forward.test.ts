@@ -12,8 +12,9 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {WebSocket, WebSocketServer} from 'ws'
 import {createNetns} from '../../../src/lib/adapters/netns.ts'
 import {serveForward} from '../../../src/lib/sandbox/nodes/port-forward.ts'
+import {namespaceSockets} from '../../../src/lib/sandbox/nodes/sockets.ts'
 
-const target = {namespacePath: '/proc/self/ns/net', netns: createNetns()}
+const target = {namespacePath: '/proc/self/ns/net', sockets: namespaceSockets(createNetns())}
 const LARGE = randomBytes(16 * 1024 * 1024)
 
 suite('port-forward', () => {

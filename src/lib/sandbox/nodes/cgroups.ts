@@ -6,6 +6,23 @@ import type {Clock} from '../../ports.ts'
 
 const POLL_MS = 10
 
+/** Boxes of processes that end together; a path names one and everything below it. */
+export interface Cgroups {
+  make(path: string): void
+  /** SIGKILL for every process in it and below. No error where it is not there. */
+  kill(path: string): void
+  /** Kills what is in it and removes it. @returns false when that took longer than `timeoutMs` */
+  remove(path: string, timeoutMs: number): Promise<boolean>
+}
+
+export function kernelCgroups(clock: Clock): Cgroups {
+  return {
+    make: makeCgroup,
+    kill: killCgroup,
+    remove: (path, timeoutMs) => removeCgroup(path, clock, timeoutMs),
+  }
+}
+
 export function makeCgroup(path: string): void {
   mkdirSync(path, {recursive: true})
 }

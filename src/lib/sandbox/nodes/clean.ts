@@ -35,10 +35,7 @@ export async function cleanSandbox(
   options: CleanOptions = {},
 ): Promise<void> {
   await killMarked(paths.name, cleaner)
-  if (!(await removeCgroup(paths.cgroupRoot, cleaner.clock, TIMEOUT_MS))) {
-    throw new TimeoutError(`cgroup ${paths.cgroupRoot} is still in use after ${TIMEOUT_MS} ms`)
-  }
-  removeIfEmpty(dirname(paths.cgroupRoot))
+  await removeCgroups(paths.cgroupRoot, cleaner)
   await unmount(paths.bpfDir, cleaner.commands)
   await removeNamespaces(paths, cleaner.commands)
   rmSync(paths.podRecordDir, {recursive: true, force: true})
@@ -50,11 +47,19 @@ export async function cleanSandbox(
   removeIfEmpty(dirname(paths.stateDir))
 }
 
+async function removeCgroups(root: string, {clock}: Cleaner): Promise<void> {
+  if (root === '') return
+  if (!(await removeCgroup(root, clock, TIMEOUT_MS))) {
+    throw new TimeoutError(`cgroup ${root} is still in use after ${TIMEOUT_MS} ms`)
+  }
+  removeIfEmpty(dirname(root))
+}
+
 /** Whether there is anything that {@link cleanSandbox} would take away. */
 export function hasRemains(paths: SandboxPaths, spare: ReadonlySet<number>): boolean {
   return (
     markedProcesses(paths.name, spare).length > 0 ||
-    existsSync(paths.cgroupRoot) ||
+    (paths.cgroupRoot !== '' && existsSync(paths.cgroupRoot)) ||
     existsSync(paths.runDir) ||
     existsSync(paths.stateDir) ||
     namespacesOf(paths).length > 0
@@ -63,6 +68,7 @@ export function hasRemains(paths: SandboxPaths, spare: ReadonlySet<number>): boo
 
 /** Processes whose environment has the sandbox's mark. */
 export function markedProcesses(name: string, spare: ReadonlySet<number>): number[] {
+  if (!existsSync('/proc')) return []
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
@@ -102,13 +108,14 @@ async function unmount(directory: string, commands: Commands): Promise<void> {
 }
 
 export function isMounted(directory: string): boolean {
+  if (!existsSync('/proc/self/mounts')) return false
   return readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .some((line) => line.split(' ')[1] === directory)
 }
 
 function namespacesOf(paths: SandboxPaths): string[] {
-  if (!existsSync(NETNS_DIRECTORY)) return []
+  if (paths.namespacePrefix === '' || !existsSync(NETNS_DIRECTORY)) return []
   return readdirSync(NETNS_DIRECTORY).filter((name) => name.startsWith(paths.namespacePrefix))
 }
 

@@ -4,22 +4,21 @@ import {mkdirSync, writeFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {KubeStatusError} from '../../errors.ts'
 import {type KubeObject, RESOURCES} from '../../model/kube.ts'
-import type {Clock, Commands, Informers, Kube, Log, Netns, ResourcePath} from '../../ports.ts'
+import type {Clock, Commands, Informers, Kube, Log, ResourcePath} from '../../ports.ts'
 import type {NodeRecord, SandboxPaths} from '../state.ts'
 import type {AddressPlan} from './addresses.ts'
-import {makeCgroup} from './cgroups.ts'
 import {isMounted} from './clean.ts'
 import {daemonFiles, keepDaemon, MESH_NAMESPACE} from './daemon-pod.ts'
 import {startKubelet} from './kubelet.ts'
 import {type KubeletTls, startKubeletServer} from './kubelet-server.ts'
-import {createNetwork, type Network} from './network.ts'
+import type {Machine} from './machine.ts'
 import type {NodeContext} from './node-context.ts'
 import {nodeObject, nodeStatus} from './node-object.ts'
 import {startServiceProxy} from './service-proxy.ts'
 
 /** What exists before the API answers inside the nodes. */
 export interface Ground {
-  readonly network: Network
+  readonly machine: Machine
   readonly nodes: readonly NodeRecord[]
 }
 
@@ -27,40 +26,40 @@ export interface GroundOptions {
   readonly paths: SandboxPaths
   readonly plan: AddressPlan
   readonly nodeNames: readonly string[]
-  readonly commands: Commands
+  readonly machine: Machine
 }
 
-/** Namespaces, cgroups and the bpffs. */
+/** Namespaces, cgroups and the bpffs; in memory only what the nodes are called. */
 export async function layGround(options: GroundOptions): Promise<Ground> {
-  const {paths, plan, nodeNames, commands} = options
-  const network = createNetwork(commands, paths, plan)
-  await network.build(nodeNames)
-  mkdirSync(paths.bpfDir, {recursive: true})
-  if (!isMounted(paths.bpfDir)) {
-    await commands.run({file: 'mount', args: ['-t', 'bpf', '-o', 'mode=0700', 'bpffs', paths.bpfDir]})
-  }
+  const {paths, plan, nodeNames, machine} = options
+  await machine.network.build(nodeNames)
+  if (machine.backend === 'kernel') await mountBpf(paths.bpfDir, machine.commands)
   const nodes = nodeNames.map((name, index) => ({
     name,
     addresses: plan.nodeAddresses(index + 1).map(({address}) => address),
     podCidrs: plan.podCidrs(index + 1),
-    networkNamespace: network.nodeNamespace(name),
-    cgroup: join(paths.cgroupRoot, name),
+    networkNamespace: machine.network.nodeNamespace(name),
+    cgroup: machine.nodeCgroup(name),
     bpfDir: join(paths.bpfDir, name),
   }))
   for (const node of nodes) {
-    makeCgroup(join(node.cgroup, 'kubepods'))
-    makeCgroup(join(node.cgroup, 'system'))
-    mkdirSync(node.bpfDir, {recursive: true})
+    machine.cgroups.make(join(node.cgroup, 'kubepods'))
+    machine.cgroups.make(join(node.cgroup, 'system'))
+    if (machine.backend === 'kernel') mkdirSync(node.bpfDir, {recursive: true})
   }
-  return {network, nodes}
+  return {machine, nodes}
+}
+
+async function mountBpf(directory: string, commands: Commands): Promise<void> {
+  mkdirSync(directory, {recursive: true})
+  if (isMounted(directory)) return
+  await commands.run({file: 'mount', args: ['-t', 'bpf', '-o', 'mode=0700', 'bpffs', directory]})
 }
 
 export interface ClusterOptions {
   readonly ground: Ground
   readonly paths: SandboxPaths
   readonly plan: AddressPlan
-  readonly commands: Commands
-  readonly netns: Netns
   readonly kube: Kube
   readonly informers: Informers
   readonly clock: Clock
@@ -79,26 +78,15 @@ export interface ClusterOptions {
 
 /** Registers the nodes and starts their kubelets, service rules and agents. */
 export async function startNodes(options: ClusterOptions): Promise<{close(): void}> {
-  const {ground, kube, informers, plan, commands, clock, log} = options
+  const {kube, informers} = options
+  const {nodes, machine} = options.ground
   const closers: {close(): void}[] = []
   for (const name of ['default', 'kube-system', MESH_NAMESPACE]) {
     await ensure(kube, RESOURCES.namespaces, {apiVersion: 'v1', kind: 'Namespace', metadata: {name}})
   }
-  closers.push(
-    await startServiceProxy({
-      nodes: ground.nodes.map(({name, networkNamespace}, index) => ({
-        name,
-        namespacePath: networkNamespace,
-        addresses: plan.nodeAddresses(index + 1),
-      })),
-      plan,
-      informers,
-      commands,
-      clock,
-      log,
-    }),
-  )
-  for (const [index, record] of ground.nodes.entries()) {
+  // In memory no address of a service leads anywhere.
+  if (machine.backend === 'kernel') closers.push(await startServices(options))
+  for (const [index, record] of nodes.entries()) {
     closers.push(...(await startNode(options, record, index + 1)))
   }
   return {
@@ -106,6 +94,16 @@ export async function startNodes(options: ClusterOptions): Promise<{close(): voi
       for (const closer of closers.reverse()) closer.close()
     },
   }
+}
+
+async function startServices(options: ClusterOptions): Promise<{close(): void}> {
+  const {ground, plan, informers, clock, log} = options
+  const nodes = ground.nodes.map(({name, networkNamespace}, index) => ({
+    name,
+    namespacePath: networkNamespace,
+    addresses: plan.nodeAddresses(index + 1),
+  }))
+  return await startServiceProxy({nodes, plan, informers, commands: ground.machine.commands, clock, log})
 }
 
 async function startNode(
@@ -116,7 +114,7 @@ async function startNode(
   const {kube, informers} = options
   const node: NodeContext = {
     ...options,
-    network: options.ground.network,
+    ...options.ground.machine,
     name: record.name,
     index,
     addresses: options.plan.nodeAddresses(index),

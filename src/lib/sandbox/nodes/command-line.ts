@@ -48,6 +48,14 @@ export function commandLineOf(
   }
 }
 
+/** Ports that the container is known to listen on: what it declares, and those of the echo program. */
+export function portsOf(container: Container, environment: Readonly<Record<string, string>>): number[] {
+  const declared = (container.ports ?? []).map(({containerPort}) => containerPort)
+  const isEcho = (container.command ?? []).length === 0 && ECHO_IMAGE.test(container.image ?? '')
+  const own = isEcho ? [Number(environment['PORT'] ?? 8080), Number(environment['TCP_PORT'] ?? 9090)] : []
+  return [...new Set([...declared, ...own])]
+}
+
 /** `$(NAME)` becomes the variable's value, `$$` one dollar; unknown names stay as they are. */
 function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replace(/\$\$|\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name: string | undefined) => {

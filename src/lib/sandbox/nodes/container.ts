@@ -3,8 +3,7 @@
 import {messageOf} from '../../errors.ts'
 import type {Container} from '../../model/kube.ts'
 import type {RunningProcess} from '../../ports.ts'
-import {killCgroup, makeCgroup} from './cgroups.ts'
-import {type CommandLine, CreateContainerError, commandLineOf} from './command-line.ts'
+import {type CommandLine, CreateContainerError, commandLineOf, portsOf} from './command-line.ts'
 import type {NodeContext} from './node-context.ts'
 import {probeOnce} from './probe.ts'
 import {watchReadiness} from './readiness.ts'
@@ -73,7 +72,7 @@ export class ContainerRunner {
       await Promise.race([process.exited, timeUp])
       waiting.abort()
     }
-    killCgroup(this.settings.cgroup)
+    this.#node.cgroups.kill(this.settings.cgroup)
     // It may not have reached its cgroup yet.
     this.#process?.signal('SIGKILL')
     await this.#loop
@@ -124,7 +123,7 @@ export class ContainerRunner {
     await probing
     this.#process = undefined
     this.ready = false
-    killCgroup(this.settings.cgroup)
+    this.#node.cgroups.kill(this.settings.cgroup)
     const exitCode = exit.exitCode ?? 128 + signalNumber(exit.signal)
     const reason = exitCode === 0 ? 'Completed' : 'Error'
     this.#become({kind: 'terminated', exitCode, reason, atMs: this.#node.clock.nowMs()})
@@ -132,10 +131,12 @@ export class ContainerRunner {
   }
 
   async #launch(): Promise<RunningProcess> {
-    const {container, environment, unsupported} = this.settings
+    const {container, namespacePath, unsupported} = this.settings
     if (unsupported !== undefined) throw new CreateContainerError(unsupported)
+    const ports = portsOf(container, this.settings.environment)
+    const environment = {...this.settings.environment, ...(await this.#node.standIns(namespacePath, ports))}
     const line = commandLineOf(container, environment, this.#node.echoProgram)
-    makeCgroup(this.settings.cgroup)
+    this.#node.cgroups.make(this.settings.cgroup)
     return await this.#node.commands.start({...this.#place(line), env: environment})
   }
 
@@ -179,10 +180,11 @@ export class ContainerRunner {
   #probeTarget(): Parameters<typeof probeOnce>[1] {
     const {container, address, cgroup, namespacePath} = this.settings
     return {
-      namespacePath: this.#node.namespacePath,
+      // A kubelet asks from the node; in memory only the pod's own place knows its ports.
+      namespacePath: this.#node.backend === 'memory' ? namespacePath : this.#node.namespacePath,
       address,
       ports: container.ports,
-      netns: this.#node.netns,
+      sockets: this.#node.sockets,
       execute: async (command, timeoutMs) => {
         const line = commandLineOf({...container, command, args: []}, this.settings.environment, [])
         await this.#node.commands.run({

@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {messageOf} from '../../errors.ts'
 import {type Pod, RESOURCES} from '../../model/kube.ts'
 import type {Informers} from '../../ports.ts'
+import {standInName} from './memory-machine.ts'
 import type {NodeContext} from './node-context.ts'
 
 export const MESH_NAMESPACE = 'kmesh-system'
@@ -20,13 +21,10 @@ export interface DaemonFiles {
 
 export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
   const options: Readonly<Record<string, string>> = {
-    'bpf-fs-path': node.bpfDir,
-    'cgroup2-path': node.cgroup,
+    ...(node.backend === 'memory' ? memoryOptions(node) : kernelOptions(node)),
     'node-name': node.name,
     kubeconfig: files.kubeconfig,
-    'admin-address': `localhost:${ADMIN_PORT}`,
     'state-dir': files.stateDir,
-    'proc-path': '/proc',
   }
   return {
     apiVersion: 'v1',
@@ -57,6 +55,25 @@ export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
         },
       ],
     },
+  }
+}
+
+function kernelOptions(node: NodeContext): Record<string, string> {
+  return {
+    'bpf-fs-path': node.bpfDir,
+    'cgroup2-path': node.cgroup,
+    'admin-address': `localhost:${ADMIN_PORT}`,
+    'proc-path': '/proc',
+  }
+}
+
+/** The paths are never opened; they are what the agent's log calls its maps. */
+function memoryOptions(node: NodeContext): Record<string, string> {
+  return {
+    backend: 'memory',
+    'bpf-fs-path': `/memory/${node.name}`,
+    'cgroup2-path': `/memory/${node.name}`,
+    'admin-address': `127.0.0.1:$(${standInName(ADMIN_PORT)})`,
   }
 }
 

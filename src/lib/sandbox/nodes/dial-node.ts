@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The API server's way to a node: TLS from inside the node's namespace to its kubelet. */
-import {isIPv6, Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {connect} from 'node:tls'
 import {KmeshError} from '../../errors.ts'
-import type {Netns} from '../../ports.ts'
 import type {KeyPair} from '../pki.ts'
 import type {NodeRecord} from '../state.ts'
 import {KUBELET_PORT} from './node-object.ts'
+import type {Sockets} from './sockets.ts'
 
 const TIMEOUT_MS = 5000
 
 /** The stream is ready for HTTP/1.1. Rejects where the node is unknown or does not answer. */
 export function nodeDialer(
   nodes: readonly NodeRecord[],
-  netns: Netns,
+  sockets: Sockets,
   authorityPem: string,
   client: KeyPair,
 ): (name: string) => Promise<Duplex> {
@@ -24,8 +23,7 @@ export function nodeDialer(
     if (node === undefined || host === undefined) {
       throw new KmeshError(`the sandbox runs no node "${name}"`, {code: 'NoSuchNode'})
     }
-    const socket = new Socket({fd: netns.socket(node.networkNamespace, isIPv6(host) ? 6 : 4)})
-    socket.connect({host, port: KUBELET_PORT})
+    const socket = sockets.connect(node.networkNamespace, host, KUBELET_PORT)
     const stream = connect({
       socket,
       servername: name,

@@ -37,11 +37,7 @@ export async function startKubeletServer(
   const servers: Server[] = []
   for (const {address} of node.addresses) {
     const server = createKubeletServer(node, kubelet, tls)
-    const fd = node.netns.listen(node.namespacePath, address, KUBELET_PORT)
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({fd}, resolve)
-    })
+    await node.sockets.listen(server, node.namespacePath, address, KUBELET_PORT)
     servers.push(server)
   }
   return {
@@ -78,7 +74,10 @@ function createKubeletServer(node: NodeContext, kubelet: Kubelet, tls: KubeletTl
     const forward = findForward(node, kubelet, tls, request)
     if ('status' in forward) return refuseUpgrade(socket, forward.status, forward.message)
     websockets.handleUpgrade(request, socket, head, (websocket) => {
-      serveForward(websocket, forward.ports, {namespacePath: forward.namespacePath, netns: node.netns})
+      serveForward(websocket, forward.ports, {
+        namespacePath: forward.namespacePath,
+        sockets: node.sockets,
+      })
     })
   })
   return server

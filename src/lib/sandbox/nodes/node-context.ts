@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What everything on one node is given. */
-import type {Clock, Commands, Kube, Log, Netns} from '../../ports.ts'
+import type {Backend} from '../../model/api.ts'
+import type {Clock, Commands, Kube, Log} from '../../ports.ts'
 import type {SandboxPaths} from '../state.ts'
 import type {Addresses, AddressPlan} from './addresses.ts'
+import type {Cgroups} from './cgroups.ts'
+import type {Machine} from './machine.ts'
 import type {Network} from './network.ts'
+import type {Sockets} from './sockets.ts'
 
 export interface NodeContext {
   readonly name: string
@@ -19,7 +23,10 @@ export interface NodeContext {
   readonly paths: SandboxPaths
   readonly network: Network
   readonly commands: Commands
-  readonly netns: Netns
+  readonly backend: Backend
+  readonly sockets: Sockets
+  readonly cgroups: Cgroups
+  readonly standIns: Machine['standIns']
   readonly kube: Kube
   readonly clock: Clock
   readonly log: Log

@@ -40,7 +40,7 @@ export function nodeStatus(node: NodeContext): NonNullable<NodeObject['status']>
         type: 'Ready',
         status: 'True',
         reason: 'KubeletReady',
-        message: 'the sandbox runs this node',
+        message: `the sandbox runs this node, backend ${node.backend}${node.backend === 'memory' ? ': no traffic' : ''}`,
         lastTransitionTime: now,
       },
     ],
@@ -50,7 +50,7 @@ export function nodeStatus(node: NodeContext): NonNullable<NodeObject['status']>
       kernelVersion: release(),
       operatingSystem: 'linux',
       architecture: architecture(),
-      osImage: 'kmeshctl sandbox',
+      osImage: `kmeshctl sandbox (${node.backend})`,
       containerRuntimeVersion: 'process://1',
     },
   }

@@ -53,7 +53,7 @@ export function containerSettings(
     group: container.securityContext?.runAsGroup ?? defaults?.runAsGroup ?? 0,
     restartPolicy: pod.spec?.restartPolicy ?? 'Always',
     address: facts.addresses[0]?.address ?? '',
-    unsupported: unsupportedPart(pod, container),
+    unsupported: unsupportedPart(pod, container) ?? unsupportedUser(node, pod, container),
   }
 }
 
@@ -63,6 +63,15 @@ function unsupportedPart(pod: Pod, container: Container): string | undefined {
   if ('envFrom' in container) return 'the sandbox knows no envFrom'
   const reference = container.env?.find((entry) => 'valueFrom' in entry)
   return reference === undefined ? undefined : `env ${reference.name}: the sandbox knows no valueFrom`
+}
+
+/** Without root everything runs as the user who started the sandbox; a program that asks for another one is told. */
+function unsupportedUser({backend}: NodeContext, pod: Pod, container: Container): string | undefined {
+  const contexts = [container.securityContext, pod.spec?.securityContext]
+  const asks = contexts.some((context) => (context?.runAsUser ?? context?.runAsGroup) !== undefined)
+  return backend === 'memory' && asks
+    ? 'backend memory runs every container as one user: runAsUser, runAsGroup'
+    : undefined
 }
 
 export function podRecord(

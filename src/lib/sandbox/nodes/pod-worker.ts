@@ -7,7 +7,6 @@ import {type Pod, RESOURCES} from '../../model/kube.ts'
 import type {ResourcePath} from '../../ports.ts'
 import {podRecordFile, writeJson} from '../state.ts'
 import type {Addresses} from './addresses.ts'
-import {removeCgroup} from './cgroups.ts'
 import {ContainerRunner} from './container.ts'
 import type {NodeContext} from './node-context.ts'
 import {containerSettings, type PodFacts, podRecord} from './pod-facts.ts'
@@ -127,8 +126,7 @@ export class PodWorker {
   async #end(graceMs: number): Promise<void> {
     await this.#started
     await Promise.all(this.#runners.map((runner) => runner.stop(graceMs)))
-    const {clock} = this.#node
-    if (!(await removeCgroup(this.#facts.cgroup, clock, CGROUP_TIMEOUT_MS))) {
+    if (!(await this.#node.cgroups.remove(this.#facts.cgroup, CGROUP_TIMEOUT_MS))) {
       this.#complain('processes are left', `${this.#facts.cgroup} is still in use`)
     }
     if (!this.#facts.hostNetwork) {

@@ -4,9 +4,9 @@
  * of the request, channel 2i carries data and channel 2i+1 error text. Each channel
  * begins with a message of the port, 2 bytes little-endian.
  */
-import {Socket} from 'node:net'
+import type {Socket} from 'node:net'
 import type {WebSocket} from 'ws'
-import type {Netns} from '../../ports.ts'
+import type {Sockets} from './sockets.ts'
 
 const MAX_BUFFERED_BYTES = 1024 * 1024
 const CLOSE_NORMAL = 1000
@@ -15,7 +15,7 @@ const CLOSE_UNSUPPORTED = 1003
 export interface ForwardTarget {
   /** Namespace whose 127.0.0.1 is connected to. */
   readonly namespacePath: string
-  readonly netns: Netns
+  readonly sockets: Sockets
 }
 
 export function serveForward(websocket: WebSocket, ports: readonly number[], target: ForwardTarget): void {
@@ -64,8 +64,7 @@ function forwardPort(
   websocket.send(Buffer.concat([dataChannel, portBytes]))
   websocket.send(Buffer.concat([errorChannel, portBytes]))
 
-  const socket = new Socket({fd: target.netns.socket(target.namespacePath, 4)})
-  socket.connect({host: '127.0.0.1', port})
+  const socket = target.sockets.connect(target.namespacePath, '127.0.0.1', port)
   socket.on('data', (chunk: Buffer) => {
     websocket.send(Buffer.concat([dataChannel, chunk]), () => {
       if (socket.isPaused() && websocket.bufferedAmount < MAX_BUFFERED_BYTES) socket.resume()

@@ -2,10 +2,10 @@
 /** One readiness probe, made from the node as a kubelet does. */
 import {request} from 'node:http'
 import {request as secureRequest} from 'node:https'
-import {isIPv6, Socket} from 'node:net'
+import type {Socket} from 'node:net'
 import {messageOf} from '../../errors.ts'
 import type {Container, Probe} from '../../model/kube.ts'
-import type {Netns} from '../../ports.ts'
+import type {Sockets} from './sockets.ts'
 
 export interface ProbeTarget {
   /** Namespace of the node. */
@@ -13,7 +13,7 @@ export interface ProbeTarget {
   /** Primary address of the pod. */
   readonly address: string
   readonly ports: Container['ports']
-  readonly netns: Netns
+  readonly sockets: Sockets
   /** Runs a command inside the container; throws when it fails. */
   readonly execute: (command: readonly string[], timeoutMs: number) => Promise<void>
 }
@@ -43,8 +43,7 @@ function portNumber(port: number | string, ports: Container['ports']): number {
 
 /** A socket that connects from the node. */
 function socketFromNode(target: ProbeTarget, address: string, port: number): Socket {
-  const fd = target.netns.socket(target.namespacePath, isIPv6(address) ? 6 : 4)
-  return new Socket({fd}).connect({host: address, port})
+  return target.sockets.connect(target.namespacePath, address, port)
 }
 
 function probeTcp(

@@ -5,7 +5,7 @@
  */
 import {arch} from 'node:os'
 import {join} from 'node:path'
-import type {Commands} from '../../ports.ts'
+import type {Commands, Netns} from '../../ports.ts'
 import type {ControlPlaneOptions} from '../control-plane.ts'
 import {API_CLIENT, accessTo, type ControlPlane, LOCAL_NAMES, NODE_API_PORT} from '../control-plane-access.ts'
 import type {AddressPlan} from '../nodes/addresses.ts'
@@ -26,6 +26,7 @@ const PORTS = {api: NODE_API_PORT, etcdClient: 2379, etcdPeer: 2380} as const
 const SERVICE_NAMES = ['kubernetes.default', 'kubernetes.default.svc'] as const
 
 export interface RealControlPlaneOptions extends ControlPlaneOptions {
+  readonly netns: Netns
   readonly plan: AddressPlan
   readonly paths: SandboxPaths
   readonly commands: Commands
