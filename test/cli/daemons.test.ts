@@ -3,6 +3,7 @@
 // memory, and give the exit status of the table in every format.
 // Method: the built program against a TLS API server with port-forward and daemons on real sockets, one of each kind.
 import assert from 'node:assert/strict'
+import type {ServerResponse} from 'node:http'
 import {after, before, test} from 'node:test'
 import {type FakeApi, startFakeApi} from '../fakes/api-server.ts'
 import {runCli} from '../fakes/cli.ts'
@@ -25,6 +26,10 @@ const BROKEN: readonly BrokenKind[] = [
   'cut-map',
 ]
 const daemons = new Map<string, FakeDaemon>()
+const alien = (_request: unknown, response: ServerResponse): boolean => {
+  response.writeHead(404).end('404 page not found\n')
+  return true
+}
 let api: FakeApi
 let limits: string[]
 
@@ -32,7 +37,8 @@ before(async () => {
   daemons.set('n1', await startOwnDaemon())
   daemons.set('n2', await startGoDaemon())
   daemons.set('n3', await startOwnDaemon())
-  daemons.set('old', await startGoDaemon('v1.0.0'))
+  // Something else on this port: neither version nor loggers are those of any Kmesh.
+  daemons.set('old', await startGoDaemon('', {override: alien}))
   daemons.set('main', await startGoDaemon('v0.0.0-master'))
   for (const kind of BROKEN) daemons.set(kind, await startBrokenDaemon(kind))
   api = await startFakeApi({
@@ -71,9 +77,9 @@ test('version of our agent and of Go daemons, of a release and of an unstamped b
     ]),
     [
       [null, items[0].version, null, null],
-      ['main', 'v0.0.0-master', 'dual-engine', 'go'],
+      ['main', 'v0.0.0-master', 'dual-engine', 'v1.2'],
       ['n1', '0.1.0', 'dual-engine', 'kmeshctl'],
-      ['n2', 'v1.2.0', 'dual-engine', 'go'],
+      ['n2', 'v1.2.0', 'dual-engine', 'v1.2'],
     ],
   )
 })
@@ -94,7 +100,10 @@ const LINES: readonly (readonly [string, RegExp])[] = [
   ['not-http', /error: node not-http \(pod kmesh-system\/kmesh-not-http, request\)/],
   ['refused', /error: node refused \(pod kmesh-system\/kmesh-refused, connect\): .*connect ECONNREFUSED/],
   ['silent', /error: node silent \(pod kmesh-system\/kmesh-silent, connect\)/],
-  ['old', /error: node old \(pod kmesh-system\/kmesh-old\): Kmesh v1\.0\.0 speaks an admin API/],
+  [
+    'old',
+    /error: node old \(pod kmesh-system\/kmesh-old\): a daemon without \/version, which answers 404 for its loggers, speaks an admin API/,
+  ],
   ['empty', /error: node empty \(find\): no daemon runs on this node/],
 ]
 

@@ -19,7 +19,8 @@ const DUMPS: ReadonlySet<EndpointName> = new Set(['configDump', 'bpfDump', 'enro
 export function requestOf(endpoint: EndpointName, params: object): WireRequest {
   const row = ENDPOINTS[endpoint]
   const values = params as Readonly<Record<string, unknown>>
-  const path = row.path.replace(/\{(\w+)\}/g, (_match, name: string) =>
+  const template = row.elsewhere && typeof values['path'] === 'string' ? values['path'] : row.path
+  const path = template.replace(/\{(\w+)\}/g, (_match, name: string) =>
     encodeURIComponent(String(values[name])),
   )
   const query = new URLSearchParams(present(row.query, values).map(([name, value]) => [name, String(value)]))

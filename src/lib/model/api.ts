@@ -170,8 +170,10 @@ export interface Endpoints {
     params: {readonly name: string; readonly level: string; readonly ttlSeconds?: number | undefined}
     reply: string
   }
-  configDump: {params: Record<never, never>; reply: ConfigDumpReply}
-  bpfDump: {params: Record<never, never>; reply: BpfDumpReply}
+  /** `path` by dialect and mode; the answer is read by model/config-dump. */
+  configDump: {params: {readonly path?: string | undefined}; reply: Readonly<Record<string, unknown>>}
+  /** `path` by dialect and mode; the answer is read by model/bpf-dump. */
+  bpfDump: {params: {readonly path?: string | undefined}; reply: Readonly<Record<string, unknown>>}
   maps: {params: Record<never, never>; reply: readonly MapListEntry[]}
   /** Newline-delimited JSON: {@link MapEntryLine}, last `{"end":true,"entries":n}` or `{"error":{...}}`. */
   map: {params: {readonly name: string}; reply: never}
@@ -191,6 +193,8 @@ export interface EndpointRow {
   /** Parameters that go into a JSON body. */
   readonly body: readonly string[]
   readonly answer: 'json' | 'text' | 'lines'
+  /** Other dialects have it at another path: parameter `path`. */
+  readonly elsewhere?: boolean
   /** Not an endpoint of the Go daemon. */
   readonly own: boolean
   readonly description: string
@@ -214,8 +218,12 @@ export const ENDPOINTS: {readonly [E in EndpointName]: EndpointRow} = {
     body: ['name', 'level', 'ttlSeconds'],
     answer: 'text',
   }),
-  configDump: row('GET', '/debug/config_dump/dual-engine', 'services and workloads the daemon knows'),
-  bpfDump: row('GET', '/debug/config_dump/bpf/dual-engine', 'values of the BPF maps, without keys'),
+  configDump: row('GET', '/debug/config_dump/dual-engine', 'services and workloads the daemon knows', {
+    elsewhere: true,
+  }),
+  bpfDump: row('GET', '/debug/config_dump/bpf/dual-engine', 'values of the BPF maps, without keys', {
+    elsewhere: true,
+  }),
   maps: row('GET', '/debug/bpf/maps', 'BPF maps with their sizes', {own: true}),
   map: row('GET', '/debug/bpf/maps/{name}', 'entries of one BPF map', {own: true, answer: 'lines'}),
   enrollment: row('GET', '/debug/enrollment', 'every pod of the node: intent and capture', {own: true}),

@@ -6,8 +6,8 @@ import type {ReportWarning} from './report.ts'
 const SHOWN_NODES = 3
 
 /** A daemon that does not tell has its maps in the kernel: only ours can do otherwise. */
-export function backendOf(version: VersionReply): Backend {
-  return version.backend ?? 'kernel'
+export function backendOf(version: VersionReply | null): Backend {
+  return version?.backend ?? 'kernel'
 }
 
 /** `dual-engine (memory)`; the kernel goes without saying. */

@@ -11,7 +11,7 @@ export interface VersionItem {
   readonly platform: string | null
   readonly mode: string | null
   readonly backend: Backend | null
-  /** `kmeshctl` for our agent, `go` for a Go daemon. */
+  /** `kmeshctl` for our agent; of a Go daemon the version whose admin API it speaks (`v1.2` also for later ones). */
   readonly dialect: string | null
   readonly capabilities: readonly string[]
 }

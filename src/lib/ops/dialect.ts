@@ -1,55 +1,98 @@
 // SPDX-License-Identifier: Apache-2.0
-import {DaemonError, KmeshError} from '../errors.ts'
+/** Finds out which admin API a daemon speaks and in which mode it runs, once for each daemon and run. */
+import {DaemonError, KmeshError, UnreachableError} from '../errors.ts'
 import type {DaemonMode, VersionReply} from '../model/api.ts'
-import {type Dialect, guessDialect} from '../model/dialect.ts'
+import {
+  type Dialect,
+  type DialectName,
+  dialectByLoggers,
+  dialectOf,
+  guessDialect,
+  versionText,
+} from '../model/dialect.ts'
 import type {Admin} from '../ports.ts'
+
+const MODES: readonly DaemonMode[] = ['dual-engine', 'kernel-native']
+const PROBE_PATH = '/connection_metrics'
 
 /**
  * Asks a daemon who it is.
  *
  * @throws KmeshError `UnsupportedDialect`, naming what was found.
  */
-export async function readDialect(admin: Admin, signal: AbortSignal): Promise<Dialect> {
-  const version = await readVersion(admin, signal)
-  const guess = guessDialect(version)
-  if (guess === 'unsupported') throw unsupported(`Kmesh ${version.gitVersion}`)
-  if (guess === 'probe' && (await admin.head('/connection_metrics', {signal})) !== 405) {
-    throw unsupported(`Kmesh ${version.gitVersion} without /connection_metrics (older than v1.1)`)
-  }
-  return {
-    name: guess === 'own' ? 'own' : 'go',
-    version,
-    mode: version.mode ?? null,
-    capabilities: version.capabilities ?? [],
-  }
+export function readDialect(admin: Admin, signal: AbortSignal): Promise<Dialect> {
+  return admin.once('dialect', async () => {
+    const version = await readVersion(admin, signal)
+    if (version === null) return dialectOf(await askLoggers(admin, signal), null)
+    const guess = guessDialect(version)
+    return dialectOf(guess === 'probe' ? await probe(admin, version, signal) : guess, version)
+  })
 }
 
-/** The mode: said by the daemon, or told by which of the two config dumps it answers (400: the other mode). */
+/** The mode: said by the daemon, or told by which of the two config dumps it answers. Null: neither. */
 export async function readMode(
   admin: Admin,
   dialect: Dialect,
   signal: AbortSignal,
 ): Promise<DaemonMode | null> {
   if (dialect.mode !== null) return dialect.mode
-  if ((await admin.head('/debug/config_dump/dual-engine', {signal})) === 200) return 'dual-engine'
-  if ((await admin.head('/debug/config_dump/kernel-native', {signal})) === 200) return 'kernel-native'
-  return null
+  return admin.once('mode', async () => {
+    for (const mode of MODES) {
+      if ((await statusOf(admin, dialect.row.configDump[mode], signal)) === 200) return mode
+    }
+    return null
+  })
 }
 
-async function readVersion(admin: Admin, signal: AbortSignal): Promise<VersionReply> {
+/** @throws KmeshError `ModeUnknown` */
+export async function requireMode(admin: Admin, dialect: Dialect, signal: AbortSignal): Promise<DaemonMode> {
+  const mode = await readMode(admin, dialect, signal)
+  if (mode !== null) return mode
+  throw new KmeshError(`${versionText(dialect)} answers neither mode's config dump: it has no data plane`, {
+    code: 'ModeUnknown',
+  })
+}
+
+/** 200 or 400 of a HEAD request, which costs no dump on the wire; a GET that is dropped where HEAD fails. */
+async function statusOf(admin: Admin, path: string, signal: AbortSignal): Promise<number> {
+  try {
+    const status = await admin.head(path, {signal})
+    if (status === 200 || status === 400 || status === 404) return status
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!(error instanceof UnreachableError) || error.phase === 'connect') throw error
+  }
+  return admin.peek(path, {signal})
+}
+
+/** Null where there is no `/version`: before v1.0. */
+async function readVersion(admin: Admin, signal: AbortSignal): Promise<VersionReply | null> {
   try {
     return await admin.call('version', {}, {signal})
   } catch (error) {
-    if (error instanceof DaemonError && error.status === 404) {
-      throw unsupported('a daemon without /version (Kmesh v0.5 or older)')
-    }
+    if (error instanceof DaemonError && error.status === 404) return null
     throw error
   }
+}
+
+/** A build without a release number: what its paths tell. v1.1 and v1.2 cannot be told apart so. */
+async function probe(admin: Admin, version: VersionReply, signal: AbortSignal): Promise<DialectName> {
+  const status = await admin.head(PROBE_PATH, {signal})
+  if (status === 405) return 'v1.2'
+  if (status === 404) return 'v1.0'
+  throw unsupported(`Kmesh ${version.gitVersion}, which answers ${status} for ${PROBE_PATH},`)
+}
+
+async function askLoggers(admin: Admin, signal: AbortSignal): Promise<DialectName> {
+  const {status, text} = await admin.text('loggers', {}, {signal})
+  const name = dialectByLoggers(status, text)
+  if (name !== undefined) return name
+  throw unsupported(`a daemon without /version, which answers ${status} for its loggers,`)
 }
 
 function unsupported(found: string): KmeshError {
   return new KmeshError(`${found} speaks an admin API that this kmeshctl does not know`, {
     code: 'UnsupportedDialect',
-    hints: ['supported are Kmesh v1.2, v1.3 and main, and the agent of this project'],
+    hints: ['supported are Kmesh v0.4 to v1.2 and main, and the agent of this project'],
   })
 }

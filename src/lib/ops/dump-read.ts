@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Reads maps of one daemon, entry by entry. */
-import {KmeshError, UnreachableError} from '../errors.ts'
-import type {BpfDumpReply, MapEntryLine, MapListEntry} from '../model/api.ts'
-import type {Dialect} from '../model/dialect.ts'
+import {type KmeshError, UnreachableError} from '../errors.ts'
+import type {MapEntryLine, MapListEntry} from '../model/api.ts'
+import {DUAL_ENGINE_MAPS, type DualEngineMap, decodeBpfMap} from '../model/bpf-dump.ts'
+import {hasCutAddress, repairAddresses} from '../model/bpf-dump-repair.ts'
+import {decodeConfig} from '../model/config-dump.ts'
+import {type Dialect, FEATURES, notSupported} from '../model/dialect.ts'
+import {decodeKernelNative, type KernelNativeDump} from '../model/kernel-native.ts'
 import type {Fields, MapItem} from '../model/map-item.ts'
 import type {Admin} from '../ports.ts'
-import {readMode} from './dialect.ts'
+import {requireMode} from './dialect.ts'
 
 export type Entry = Omit<MapItem, 'node' | 'pod'>
 
@@ -19,8 +23,15 @@ export interface MapSource {
   entries(map: string): AsyncIterable<Entry>
 }
 
-export async function openMaps(admin: Admin, dialect: Dialect, signal: AbortSignal): Promise<MapSource> {
-  return dialect.name === 'own' ? ownMaps(admin, signal) : goMaps(admin, dialect, signal)
+export interface ReadContext {
+  /** Address of the daemon's own pod, where it is known. */
+  readonly podIp: string | undefined
+  readonly signal: AbortSignal
+}
+
+/** @throws KmeshError `NotSupportedByDaemon` where the dialect has no dump in the daemon's mode */
+export async function openMaps(admin: Admin, dialect: Dialect, context: ReadContext): Promise<MapSource> {
+  return dialect.name === 'own' ? ownMaps(admin, context.signal) : goMaps(admin, dialect, context)
 }
 
 async function ownMaps(admin: Admin, signal: AbortSignal): Promise<MapSource> {
@@ -81,30 +92,61 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Parts of a Go daemon's dump, by the name of the map that each comes from. */
-const GO_MAPS = {
-  km_frontend: 'frontends',
-  km_service: 'services',
-  km_endpoint: 'endpoints',
-  km_backend: 'backends',
-  km_wlpolicy: 'workloadPolicies',
-} as const satisfies Readonly<Record<string, keyof BpfDumpReply>>
+/** Names are those of v1.0 and later; older daemons call the same maps by longer names. */
+const KERNEL_NATIVE_MAPS = {
+  km_listener: 'listeners',
+  km_cluster: 'clusters',
+  km_routerconfig: 'routes',
+} as const satisfies Readonly<Record<string, keyof KernelNativeDump>>
 
-async function goMaps(admin: Admin, dialect: Dialect, signal: AbortSignal): Promise<MapSource> {
-  const mode = await readMode(admin, dialect, signal)
+async function goMaps(admin: Admin, dialect: Dialect, {podIp, signal}: ReadContext): Promise<MapSource> {
+  const mode = await requireMode(admin, dialect, signal)
+  const path = dialect.row.bpfDump[mode]
+  if (path === null) throw notSupported(dialect, FEATURES.bpfDumpDualEngine)
+  const dump = await admin.call('bpfDump', {path}, {signal})
   if (mode === 'kernel-native') {
-    throw new KmeshError('the daemon runs in kernel-native mode, whose maps this kmeshctl does not know', {
-      code: 'UnsupportedMode',
+    return goSource(Object.keys(KERNEL_NATIVE_MAPS), async (map) => {
+      const parts = decodeKernelNative(dump, `map ${map}`)
+      return parts[KERNEL_NATIVE_MAPS[map as keyof typeof KERNEL_NATIVE_MAPS]] as unknown as readonly Fields[]
     })
   }
-  const dump = await admin.call('bpfDump', {}, {signal})
+  return goSource(Object.keys(DUAL_ENGINE_MAPS), async (map) => {
+    const values = decodeBpfMap(dump, map as DualEngineMap, dialect.row.bpfShape)
+    if (map !== 'km_backend') return values
+    return markDnsProxy(await repaired(admin, dialect, values, signal), podIp)
+  })
+}
+
+function goSource(maps: readonly string[], read: (map: string) => Promise<readonly Fields[]>): MapSource {
   return {
-    readable: Object.keys(GO_MAPS),
+    readable: maps,
     unreadable: new Map(),
     hasKeys: false,
     entries: async function* (map) {
-      const part = dump[GO_MAPS[map as keyof typeof GO_MAPS]] ?? []
-      for (const value of part) yield {map, key: null, value, names: {}, keyHex: null, valueHex: null}
+      for (const value of await read(map)) {
+        yield {map, key: null, value, names: {}, keyHex: null, valueHex: null}
+      }
     },
   }
+}
+
+/** Addresses that Go daemons may have cut to IPv4 are looked up in the config dump, which has them whole. */
+async function repaired(
+  admin: Admin,
+  dialect: Dialect,
+  values: readonly Fields[],
+  signal: AbortSignal,
+): Promise<readonly Fields[]> {
+  if (!values.some(hasCutAddress)) return values
+  const path = dialect.row.configDump['dual-engine']
+  const {workloads} = decodeConfig(await admin.call('configDump', {path}, {signal}), 'dual-engine', true)
+  return repairAddresses(values, new Set(workloads.flatMap(({addresses}) => addresses)))
+}
+
+/** With DNS proxy, backend 0 is the daemon's own pod and belongs to no service. */
+function markDnsProxy(values: readonly Fields[], podIp: string | undefined): readonly Fields[] {
+  return values.map((value) => {
+    const isProxy = value['address'] === podIp && (value['services'] as readonly unknown[]).length === 0
+    return podIp !== undefined && isProxy ? {...value, dnsProxy: true} : value
+  })
 }

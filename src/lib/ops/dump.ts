@@ -96,7 +96,8 @@ async function dumpDaemon(
   sink: MapSink,
 ): Promise<DaemonDump> {
   const dialect = await readDialect(admin, access.signal)
-  const source = await openMaps(admin, dialect, access.signal)
+  const podIp = daemon.podObject?.status?.podIP
+  const source = await openMaps(admin, dialect, {podIp, signal: access.signal})
   const failures: ReportError[] = []
   const counts = {entries: 0, filteredOut: 0}
   for (const map of request.maps.length > 0 ? request.maps : source.readable) {

@@ -3,7 +3,7 @@
 import {KmeshError} from '../errors.ts'
 import {LOGGER_BPF, LOGGER_DEFAULT, type LoggerReply} from '../model/api.ts'
 import {backendOf, memoryWarnings} from '../model/backend.ts'
-import type {Dialect} from '../model/dialect.ts'
+import {type Dialect, versionText} from '../model/dialect.ts'
 import {
   hidesBpf,
   type LevelChange,
@@ -157,7 +157,7 @@ function levelItem({target}: FoundDaemon, reply: LoggerReply): LogLevelItem {
 
 function checkLease(dialect: Dialect): void {
   if (dialect.capabilities.includes('ttl')) return
-  throw new KmeshError(`the daemon (${dialect.version.gitVersion}) cannot put a level back by itself`, {
+  throw new KmeshError(`the daemon (${versionText(dialect)}) cannot put a level back by itself`, {
     code: 'LeaseUnsupported',
     hints: ['without --for the level stays until somebody sets it back'],
   })

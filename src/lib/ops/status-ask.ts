@@ -3,7 +3,7 @@
 import {DeniedError} from '../errors.ts'
 import {LOGGER_BPF, LOGGER_DEFAULT, type ReadyReply} from '../model/api.ts'
 import {backendOf} from '../model/backend.ts'
-import type {Dialect} from '../model/dialect.ts'
+import {type Dialect, shownVersion} from '../model/dialect.ts'
 import {isAnnotatedCaptured} from '../model/enrollment.ts'
 import {type Pod, RESOURCES} from '../model/kube.ts'
 import {normalLevel} from '../model/log-level.ts'
@@ -50,7 +50,7 @@ export async function askStatus(
   return {
     mode,
     backend: backendOf(dialect.version),
-    version: dialect.version.gitVersion,
+    version: shownVersion(dialect),
     ready: ready === null ? null : ready.ready && daemon.ready,
     enrolledPods: pods?.enrolled ?? null,
     totalPods: pods?.total ?? null,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {backendOf} from '../model/backend.ts'
+import {shownVersion} from '../model/dialect.ts'
 import type {Report} from '../model/report.ts'
 import type {VersionItem} from '../model/version.ts'
 import type {DaemonAccess} from './access.ts'
@@ -31,12 +32,12 @@ export async function readVersions(
       component: 'daemon',
       node: daemon.target.node,
       pod: daemon.target.pod?.name ?? null,
-      version: dialect.version.gitVersion,
-      commit: dialect.version.gitCommit ?? null,
-      platform: dialect.version.platform ?? null,
+      version: shownVersion(dialect),
+      commit: dialect.version?.gitCommit ?? null,
+      platform: dialect.version?.platform ?? null,
       mode,
       backend: backendOf(dialect.version),
-      dialect: dialect.name === 'own' ? 'kmeshctl' : 'go',
+      dialect: dialect.name === 'own' ? 'kmeshctl' : dialect.name,
       capabilities: dialect.capabilities,
     }),
   )
