@@ -2,10 +2,14 @@
 // Goal: the sandbox's API keeps to what Kubernetes documents.
 // Method: the contract suite against a server in this process, over TLS and plain HTTPS requests.
 import {startApi} from '../sandbox/api/api-fixture.ts'
-import {kubeApiContract} from './kube-api.ts'
+import {kubeApiContract, type Target} from './kube-api.ts'
+import {kubeAccessContract} from './kube-api-access.ts'
 
-kubeApiContract('sandbox', async () => {
+const start = async (): Promise<Target> => {
   const fixture = await startApi()
   const {server, authority, admin} = fixture
   return {server, authorityPem: authority.certificatePem, ...admin, close: () => fixture.close()}
-})
+}
+
+kubeApiContract('sandbox', start)
+kubeAccessContract('sandbox', start)

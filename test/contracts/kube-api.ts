@@ -207,11 +207,13 @@ export function kubeApiContract(name: string, start: () => Promise<Target>): voi
       const patch = [
         {op: 'test', path: '/data/a', value: '1'},
         {op: 'replace', path: '/data/a', value: '2'},
-        {op: 'add', path: '/data/b~1c', value: '3'},
+        {op: 'add', path: '/metadata/annotations', value: {}},
+        {op: 'add', path: '/metadata/annotations/example.com~1c', value: '3'},
       ]
       const patched = await request('PATCH', `${base}/configmaps/json`, patch, JSON_PATCH)
       assert.equal(patched.status, 200, patched.text)
-      assert.deepEqual(patched.body.data, {a: '2', 'b/c': '3'})
+      assert.deepEqual(patched.body.data, {a: '2'})
+      assert.deepEqual(patched.body.metadata.annotations, {'example.com/c': '3'})
       const refused = await request('PATCH', `${base}/configmaps/json`, patch, JSON_PATCH)
       assert.equal(refused.status, 422)
     })

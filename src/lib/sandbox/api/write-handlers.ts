@@ -121,6 +121,10 @@ export function servePatch(context: ApiContext, request: ApiRequest, response: S
   if (route.name === '' || !UPDATABLE.includes(route.subresource)) throw methodNotAllowed()
   const old = stored(context, route)
   const current = route.subresource === 'scale' ? scaleOf(old) : old
+  if (route.row.custom !== undefined && request.contentType.startsWith('application/strategic-merge-patch'))
+    throw unsupportedMediaType(
+      'custom resources have no strategic merge patch; use application/merge-patch+json',
+    )
   write(context, request, response, old, applyPatch(request.contentType, request.body, current))
 }
 

@@ -127,7 +127,8 @@ function allowedPart(
   if (!row.subresources.includes('status')) return {...body, metadata}
   // A namespace's finalizers in spec have a subresource of their own.
   const kept = isCore(row, 'namespaces') ? {spec: old.spec ?? {}} : {}
-  return {...body, ...kept, metadata, ...(old.status === undefined ? {} : {status: old.status})}
+  const {status: _, ...rest} = body
+  return {...rest, ...kept, metadata, ...(old.status === undefined ? {} : {status: old.status})}
 }
 
 function mergedMetadata(
