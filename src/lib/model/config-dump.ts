@@ -36,7 +36,8 @@ export interface WorkloadConfig {
   readonly name: string
   readonly uid: string | null
   readonly addresses: readonly string[]
-  readonly node: string
+  /** Node that the workload runs on. */
+  readonly workloadNode: string
   readonly protocol: string
   readonly status: string
   readonly serviceAccount: string
@@ -149,7 +150,7 @@ function workload(item: Fields, at: string, tellsServices: boolean): WorkloadCon
     ...named(item, at),
     uid: textOf(item['uid'], `${at}.uid`),
     addresses: textsOf(item['addresses'], `${at}.addresses`),
-    node: word(item, 'node', at),
+    workloadNode: word(item, 'node', at),
     protocol: word(item, 'protocol', at),
     status: word(item, 'status', at),
     serviceAccount: word(item, 'serviceAccount', at),
