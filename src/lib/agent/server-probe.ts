@@ -3,6 +3,8 @@ import {KubeStatusError, messageOf} from '../errors.ts'
 import type {Clock, Kube, Log} from '../ports.ts'
 
 const PAUSE_MS = 10_000
+/** While it does not answer: ready shall be back soon after it. */
+const RETRY_MS = 1000
 const LIMIT_MS = 5000
 
 /**
@@ -24,7 +26,8 @@ export class ServerProbe {
   }
 
   start(): void {
-    if (!this.#isStopped) this.#cancel = this.#clock.after(PAUSE_MS, () => void this.#ask())
+    const pauseMs = this.#problem === undefined ? PAUSE_MS : RETRY_MS
+    if (!this.#isStopped) this.#cancel = this.#clock.after(pauseMs, () => void this.#ask())
   }
 
   stop(): void {
