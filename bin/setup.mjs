@@ -77,7 +77,7 @@ function installSystemPackages(packages) {
   if (missing.length === 0) return
   const command = `apt-get update && apt-get install -y ${missing.join(' ')}`
   if (process.getuid?.() !== 0 || !isDebian())
-    fail(`missing ${missing.join(', ')}; on Debian or Ubuntu run: sudo sh -c '${command}'`)
+    refuse(`missing ${missing.join(', ')}; on Debian or Ubuntu run: sudo sh -c '${command}'`)
   say(`Installing ${missing.join(', ')}`)
   const env = {...process.env, PATH, DEBIAN_FRONTEND: 'noninteractive'}
   run('apt-get', ['update', '-q'], {stdio: ['ignore', 'ignore', 'inherit'], env})
@@ -87,6 +87,26 @@ function installSystemPackages(packages) {
   })
   const still = missing.filter((name) => !isThere(packages[name]))
   if (still.length > 0) fail(`installed, but still not found: ${still.join(', ')}`)
+}
+
+/** Capabilities that namespaces, cgroups and eBPF take: NET_ADMIN, SYS_ADMIN. Root in a container may lack them. */
+const NEEDED_CAPABILITIES = {CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n}
+
+function checkKernel() {
+  // There with the bpf(2) system call only.
+  if (!existsSync('/proc/sys/kernel/unprivileged_bpf_disabled')) refuse('this kernel has no BPF')
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+  const missing = Object.entries(NEEDED_CAPABILITIES).filter(
+    ([, bit]) => ((BigInt(`0x${effective}`) >> bit) & 1n) === 0n,
+  )
+  if (missing.length > 0) refuse(`root lacks ${missing.map(([capability]) => capability).join(', ')} here`)
+}
+
+/** The kernel cannot be used; the demo has another way, which nobody takes without being asked. */
+function refuse(text) {
+  say(`error: ${text}`)
+  if (name === 'demo') say('hint: without the kernel: npm run demo -- --backend memory')
+  process.exit(1)
 }
 
 /** npm's own record of what it installed is newer than the lockfile, or there is work to do. */
@@ -103,25 +123,26 @@ const name = process.argv[2] ?? ''
 const task = Object.hasOwn(TASKS, name)
   ? TASKS[name]
   : fail(`unknown task '${name}': ${Object.keys(TASKS).join(', ')}`)
-if (process.platform !== 'linux') fail('eBPF needs Linux')
-if (process.getuid?.() !== 0) {
-  // Named first when something is missing too: one line, one command.
+const rest = process.argv.slice(3)
+const needsKernel = !(name === 'demo' && /(^| )--backend[= ]memory( |$)/.test(rest.join(' ')))
+if (needsKernel) {
+  if (process.platform !== 'linux') refuse('eBPF needs Linux')
+  if (process.getuid?.() !== 0) {
+    // Named first when something is missing too: one line, one command.
+    installSystemPackages(task.packages)
+    refuse(
+      `'npm run ${name}' loads eBPF programs and makes network namespaces: run it as root (sudo npm run ${name})`,
+    )
+  }
+  checkKernel()
   installSystemPackages(task.packages)
-  fail(
-    `'npm run ${name}' loads eBPF programs and makes network namespaces: run it as root (sudo npm run ${name})`,
-  )
 }
-installSystemPackages(task.packages)
 installNodePackages()
 say('Building')
 run(join(root, 'bin/with-node'), ['bin/build.ts'])
-const result = spawnSync(
-  join(root, 'bin/with-node'),
-  [task.script, ...task.arguments, ...process.argv.slice(3)],
-  {
-    cwd: root,
-    stdio: 'inherit',
-    env: {...process.env, PATH},
-  },
-)
+const result = spawnSync(join(root, 'bin/with-node'), [task.script, ...task.arguments, ...rest], {
+  cwd: root,
+  stdio: 'inherit',
+  env: {...process.env, PATH},
+})
 process.exit(result.status ?? 1)

@@ -35,6 +35,7 @@ const WIRING = [
   'src/lib/cni/plugin.ts',
   'src/lib/sandbox/main.ts',
   'src/lib/sandbox/client.ts',
+  'src/lib/sandbox/where.ts',
   'src/lib/sandbox/enter.ts',
   // Programs of their own, which run inside pods.
   'src/lib/sandbox/echo.ts',

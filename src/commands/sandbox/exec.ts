@@ -3,9 +3,9 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
 import {sandboxFlags} from '../../lib/cli/sandbox-flags.ts'
 import {UsageError} from '../../lib/errors.ts'
-import {backendOfSandbox, pathsOf} from '../../lib/sandbox/client.ts'
 import {enterPod} from '../../lib/sandbox/enter.ts'
 import {checkName} from '../../lib/sandbox/state.ts'
+import {backendOfSandbox, pathsOf} from '../../lib/sandbox/where.ts'
 
 const NO_POD_NETWORK =
   'backend memory: there is no pod network; the command runs as you, in the network of this machine'

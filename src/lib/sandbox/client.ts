@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The side of the commands: starts, finds, asks and ends the sandbox's process. */
 import {spawn} from 'node:child_process'
-import {closeSync, existsSync, mkdirSync, openSync, readFileSync} from 'node:fs'
+import {closeSync, mkdirSync, openSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {createClock} from '../adapters/clock.ts'
 import {systemCommands} from '../adapters/commands.ts'
@@ -13,83 +13,13 @@ import {isAlive, ownProcesses, takeLock} from './liveness.ts'
 import {collectionOf} from './manifests.ts'
 import {type Cleaner, cleanSandbox, hasRemains} from './nodes/clean.ts'
 import type {RunOptions} from './run.ts'
-import {
-  cgroup2Mount,
-  checkPrivate,
-  MARK,
-  readJson,
-  readPodRecords,
-  runRootOf,
-  type SandboxPaths,
-  type SandboxState,
-  sandboxPaths,
-  stateDirOf,
-} from './state.ts'
+import {MARK, readPodRecords, type SandboxPaths, type SandboxState} from './state.ts'
 import {type SandboxStatus, statusOf} from './status.ts'
+import {pathsOf, refuseRootsSandbox, stateOf} from './where.ts'
 
 const POLL_MS = 50
 const END_TIMEOUT_MS = 20_000
 const REQUEST_TIMEOUT_MS = 5000
-
-const MEMORY_HINT = 'without it: kmeshctl sandbox up --backend memory'
-
-/** @throws KmeshError `NeedsLinux`, `NeedsRoot`, `NoCgroup2`, `LibbpfMissing` where the kernel cannot, or may not, be used */
-export async function requireKernel(): Promise<void> {
-  const hints = [MEMORY_HINT]
-  if (process.platform !== 'linux') {
-    throw new KmeshError('backend kernel needs Linux: network namespaces, cgroups and eBPF', {
-      code: 'NeedsLinux',
-      hints,
-    })
-  }
-  if (!isRoot()) {
-    throw new KmeshError('backend kernel needs root: it makes network namespaces and loads eBPF programs', {
-      code: 'NeedsRoot',
-      hints,
-    })
-  }
-  try {
-    cgroup2Mount(readFileSync('/proc/mounts', 'utf8'))
-    const {createBpf} = await import('../adapters/bpf.ts')
-    createBpf()
-  } catch (error) {
-    const code = error instanceof KmeshError ? error.code : 'NoKernel'
-    throw new KmeshError(`backend kernel cannot be used: ${messageOf(error)}`, {code, hints, cause: error})
-  }
-}
-
-function isRoot(): boolean {
-  return process.geteuid?.() === 0
-}
-
-/** @throws KmeshError `ForeignDirectory` */
-export function pathsOf(name: string): SandboxPaths {
-  const uid = process.geteuid?.() ?? -1
-  const runRoot = runRootOf(uid, process.env)
-  checkPrivate(runRoot, uid)
-  const mounts = isRoot() && process.platform === 'linux' ? readFileSync('/proc/mounts', 'utf8') : undefined
-  return sandboxPaths(name, stateDirOf(name, process.env), mounts, runRoot)
-}
-
-/** An ordinary user sees only its own sandboxes, and must not be told that there is none where root has one. */
-function refuseRootsSandbox(name: string): void {
-  if (isRoot() || !existsSync(`/run/netns/kmx-${name}.fabric`)) return
-  throw new KmeshError(`sandbox ${name} runs on backend kernel, which needs root`, {
-    code: 'NeedsRoot',
-    hints: [`sudo kmeshctl ${process.argv.slice(2).join(' ')}`],
-  })
-}
-
-/** The backend of the sandbox of that name, undefined where there is none. @throws KmeshError `NeedsRoot` */
-export function backendOfSandbox(name: string): Backend | undefined {
-  const state = stateOf(pathsOf(name))
-  if (state === undefined) refuseRootsSandbox(name)
-  return state === undefined ? undefined : (state.backend ?? 'kernel')
-}
-
-function stateOf(paths: SandboxPaths): SandboxState | undefined {
-  return readJson<SandboxState>(paths.stateFile)
-}
 
 export interface Progress {
   readonly say: (message: string) => void

@@ -78,7 +78,7 @@ export interface ClusterOptions {
 
 /** Registers the nodes and starts their kubelets, service rules and agents. */
 export async function startNodes(options: ClusterOptions): Promise<{close(): void}> {
-  const {kube, informers} = options
+  const {kube} = options
   const {nodes, machine} = options.ground
   const closers: {close(): void}[] = []
   for (const name of ['default', 'kube-system', MESH_NAMESPACE]) {
