@@ -11,7 +11,7 @@ function keyText(names: Record<string, string>): unknown {
   const item: MapItem = {node: 'n1', pod: 'kmesh-1', map: 'km_manage', key, value: {flags: 0}, names}
   return mapView(false)
     .columns.find(({header}) => header === 'KEY')
-    ?.value(item, {nowMs: 0} as never)
+    ?.value(item)
 }
 
 test('a cookie that is named is no address; without a name both are shown', () => {
