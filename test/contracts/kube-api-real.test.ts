@@ -4,6 +4,7 @@
 import {resolve} from 'node:path'
 import {test} from 'node:test'
 import {kubeApiContract} from './kube-api.ts'
+import {kubeAccessContract} from './kube-api-access.ts'
 import {startRealApi} from './real-kube-api.ts'
 
 const directory = process.env['KUBEBUILDER_ASSETS']
@@ -13,5 +14,7 @@ if (directory === undefined || directory === '') {
     skip: 'KUBEBUILDER_ASSETS is not set: it names a folder with etcd and kube-apiserver',
   })
 } else {
-  kubeApiContract('kube-apiserver', () => startRealApi(resolve(directory)))
+  const start = () => startRealApi(resolve(directory))
+  kubeApiContract('kube-apiserver', start)
+  kubeAccessContract('kube-apiserver', start)
 }
