@@ -118,7 +118,7 @@ test('the error document also in YAML, in JSON lines, and for an unknown command
 })
 
 test('-o jsonl is refused where nothing streams, without a document', async () => {
-  const {code, stdout} = await runCli(['status', '-o', 'jsonl'], {env})
+  const {code, stdout} = await runCli(['version', '-o', 'jsonl'], {env})
   assert.deepEqual([code, stdout], [2, ''])
 })
 
