@@ -144,13 +144,17 @@ export function kubeAccessContract(name: string, start: () => Promise<Target>): 
         [{size: 1, color: 'green'}, 'spec.color', 'FieldValueNotSupported'],
         [{size: 1, hosts: ['UP']}, 'spec.hosts[0]', 'FieldValueInvalid'],
         [{size: 1, port: true}, 'spec.port', 'FieldValueTypeInvalid'],
-        [{size: 1, port: 80, hosts: ['a']}, 'spec', 'FieldValueInvalid'],
       ] as const) {
         const answer = await request('POST', widgets(), widget(spec, 'v1', {name: 'bad'}))
         assert.equal(answer.status, 422, answer.text)
         const found = answer.body.details.causes.find((one: Json) => one.field === field)
         assert.equal(found?.reason, reason, answer.text)
       }
+      // kube-apiserver names no field here.
+      const both = widget({size: 1, port: 80, hosts: ['a']}, 'v1', {name: 'bad'})
+      const answer = await request('POST', widgets(), both)
+      assert.equal(answer.status, 422)
+      assert.match(answer.body.details.causes[0].message, /must validate one and only one schema \(oneOf\)/)
     })
 
     test('status is a subresource; merge patch works, strategic merge is 415; tables have the columns', async () => {
@@ -253,7 +257,11 @@ export function kubeAccessContract(name: string, start: () => Promise<Target>): 
       for (const token of ['nonsense', `${header}.${payload}.`, `${header}.${payload}x.${signature}`])
         assert.equal((await call(rita, 'POST', path, review, as({token}))).status, 401, token)
       await request('DELETE', `${core}/serviceaccounts/rita`)
-      assert.equal((await call(rita, 'POST', path, review, as(rita))).status, 401)
+      // kube-apiserver remembers for 10 s that a token was good.
+      const end = Date.now() + 15_000
+      const ask = async (): Promise<number> => (await call(rita, 'POST', path, review, as(rita))).status
+      while ((await ask()) !== 401 && Date.now() < end) await sleep(200)
+      assert.equal(await ask(), 401)
     })
 
     test('without a role everything is 403; roles count by verb, name and subresource', async () => {

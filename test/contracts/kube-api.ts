@@ -579,7 +579,8 @@ export function kubeApiContract(name: string, start: () => Promise<Target>): voi
     })
 
     test('a body above 3 MB is 413', async () => {
-      const huge = configMap({name: 'huge'}, {text: 'x'.repeat(4 << 20)})
+      // Hardly above: a server that reads no further resets the connection, and its answer may be lost.
+      const huge = configMap({name: 'huge'}, {text: 'x'.repeat(3 << 20)})
       assert.equal((await request('POST', `${base}/configmaps`, huge)).status, 413)
     })
   })
