@@ -86,13 +86,12 @@ test('what is not part of the sandbox names the way to all of it', async () => {
   const master = {...anonymous, ...fixture.admin}
   for (const [method, path, status] of [
     ['GET', '/apis/batch/v1/jobs', 404],
-    ['GET', '/openapi/v2', 404],
     ['PUT', '/api/v1/pods', 405],
     ['POST', '/api/v1/namespaces/x/pods/y/exec', 404],
   ] as const) {
     const answer = await call(master, method, path, method === 'PUT' ? {} : undefined)
     assert.equal(answer.status, status, path)
-    assert.match(answer.body.message, /--control-plane/, path)
+    assert.match(answer.text, /--control-plane/, path)
   }
   const apply = {type: 'application/apply-patch+yaml'}
   await call(master, 'POST', '/api/v1/namespaces', {

@@ -23,6 +23,7 @@ const SUBRESOURCES: Readonly<Record<string, SubresourceForm>> = {
   token: {verbs: ['create'], kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1'},
 }
 
+const OPENAPI_V2 = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 const HEALTH_PATHS = ['/healthz', '/livez', '/readyz', '/ping']
 
 export interface FixedAnswer {
@@ -38,6 +39,8 @@ export function fixedAnswer(
 ): FixedAnswer | undefined {
   const trimmed = path.length > 1 ? path.replace(/\/+$/, '') : path
   if (HEALTH_PATHS.includes(trimmed)) return {contentType: 'text/plain; charset=utf-8', body: 'ok'}
+  // Version 2 comes as protobuf; no bytes are a document with nothing in it, which kubectl before 1.30 is content with.
+  if (trimmed === '/openapi/v2') return {contentType: OPENAPI_V2, body: ''}
   const document = discoveryDocument(rows, trimmed, gitVersion) ?? openApiDocument(rows, trimmed, gitVersion)
   return document && {contentType: 'application/json', body: `${JSON.stringify(document)}\n`}
 }

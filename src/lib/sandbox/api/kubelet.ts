@@ -88,6 +88,7 @@ export async function serveLog(
   response: ServerResponse,
 ): Promise<void> {
   const {pod, node} = podOnNode(store, target.namespace, target.name)
+  checkLogOptions(target.query)
   const query = new URLSearchParams(target.query)
   const container = chosenContainer(pod, query.get('container') ?? '')
   query.delete('container')
@@ -115,6 +116,17 @@ export async function serveLog(
     response.on('close', () => stream.destroy())
     inner.end()
   })
+}
+
+/** @throws StatusError 400 for what cannot be told from a file of plain output */
+function checkLogOptions(query: URLSearchParams): void {
+  for (const name of ['sinceSeconds', 'sinceTime', 'timestamps', 'previous']) {
+    const value = query.get(name)
+    if (value === null || value === 'false') continue
+    throw badRequest(
+      `${name} is not served: the sandbox keeps the output of a container's runs in one file, without times`,
+    )
+  }
 }
 
 function chosenContainer(pod: StoredObject, asked: string): string {

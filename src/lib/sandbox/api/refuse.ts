@@ -21,6 +21,12 @@ export function refuse(log: Log, request: IncomingMessage, response: ServerRespo
   }
   // What is left of a body that nobody reads would be taken for the next request.
   const headers = request.complete ? {} : {connection: 'close'}
+  // kubectl reads failures of these paths as plain text only.
+  if (request.url?.startsWith('/openapi') === true) {
+    response.writeHead(error.code, {'content-type': 'text/plain; charset=utf-8', ...headers})
+    response.end(error.message)
+    return
+  }
   response.writeHead(error.code, {'content-type': 'application/json', ...headers})
   response.end(`${JSON.stringify(error.body())}\n`)
 }

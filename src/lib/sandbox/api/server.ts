@@ -18,7 +18,7 @@ import {refuse, refuseUpgrade} from './refuse.ts'
 import type {Registry} from './registry.ts'
 import {isCore} from './resource-row.ts'
 import {parseResourcePath, type ResourceRoute} from './route.ts'
-import {methodNotAllowed, StatusError, unknownPath} from './status.ts'
+import {methodNotAllowed, noSpdy, notExplained, StatusError, unknownPath} from './status.ts'
 import {isForApi} from './tokens.ts'
 
 export interface ApiServerOptions {
@@ -154,6 +154,9 @@ async function serve(
   const route = parseResourcePath(registry, path)
   if (route === undefined) {
     checkAllowed(user, attributesOf(method.toLowerCase(), path, undefined, query), authorize)
+    // The documents have no schemas: without this, kubectl would say that the resource does not exist.
+    if (path.startsWith('/openapi') && /\bexplain\b/.test(String(request.headers['kubectl-command'])))
+      throw notExplained()
     return serveFixed(registry, path, method, gitVersion, response)
   }
   const verb = verbOf(method, route, query)
@@ -225,5 +228,9 @@ async function upgrade(
     authorize,
   )
   if (route.subresource !== 'portforward') throw methodNotAllowed()
+  const protocols = request.headers['sec-websocket-protocol'] ?? ''
+  if (request.headers.upgrade?.toLowerCase() !== 'websocket' || !protocols.includes('v4.channel.k8s.io')) {
+    throw noSpdy()
+  }
   await forwardUpgrade(context.store, context.dialNode, {...route, query}, request, socket, head)
 }

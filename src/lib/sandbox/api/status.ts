@@ -125,6 +125,19 @@ export function unsupportedMediaType(message: string): StatusError {
   return new StatusError(415, 'UnsupportedMediaType', `${message} (${SMALL_API_HINT})`)
 }
 
+export function notExplained(): StatusError {
+  return new StatusError(501, 'NotImplemented', `explain has no schemas to show: ${SMALL_API_HINT}`)
+}
+
+export function noSpdy(): StatusError {
+  const message = `port-forward over SPDY is not served, only over WebSocket as v4.channel.k8s.io: ${SMALL_API_HINT}`
+  return new StatusError(400, 'BadRequest', message)
+}
+
+export function noServerSideApply(): StatusError {
+  return new StatusError(415, 'UnsupportedMediaType', `server-side apply is not served: ${SMALL_API_HINT}`)
+}
+
 export function expired(asked: number, oldest: number): StatusError {
   return new StatusError(410, 'Expired', `too old resource version: ${asked} (${oldest})`)
 }

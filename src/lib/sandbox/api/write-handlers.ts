@@ -12,7 +12,7 @@ import {negotiate, renderList} from './represent.ts'
 import {isCore} from './resource-row.ts'
 import {reviewed} from './reviews.ts'
 import {scaleOf, withBinding, withScale} from './scale.ts'
-import {badRequest, methodNotAllowed, unsupportedMediaType} from './status.ts'
+import {badRequest, methodNotAllowed, noServerSideApply, unsupportedMediaType} from './status.ts'
 import {createObject, updateObject, type WriteContext} from './write.ts'
 
 function writeContext(context: ApiContext, request: ApiRequest): WriteContext {
@@ -119,6 +119,8 @@ export function serveUpdate(context: ApiContext, request: ApiRequest, response: 
 export function servePatch(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
   const {route} = request
   if (route.name === '' || !UPDATABLE.includes(route.subresource)) throw methodNotAllowed()
+  // Before the object is looked for: an apply may be meant to create it.
+  if (request.contentType.startsWith('application/apply-patch')) throw noServerSideApply()
   const old = stored(context, route)
   const current = route.subresource === 'scale' ? scaleOf(old) : old
   if (route.row.custom !== undefined && request.contentType.startsWith('application/strategic-merge-patch'))
