@@ -11,6 +11,7 @@ import {
   look,
   nameOf,
   PODS,
+  SANDBOX_ONLY,
   type Sandbox,
   SERVER,
   sandboxUp,
@@ -21,7 +22,7 @@ const EVERY_MS = 20
 const COUNT = 900
 const FOLLOW_MS = 1000
 
-suite('changes under load', () => {
+suite('changes under load', {skip: SANDBOX_ONLY}, () => {
   let sandbox: Sandbox
   let world: World
   before(async () => {

@@ -3,7 +3,7 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {existsSync, mkdtempSync, rmSync} from 'node:fs'
 import {constants, tmpdir} from 'node:os'
-import {join} from 'node:path'
+import {join, resolve} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {createClock} from '../../src/lib/adapters/clock.ts'
 import {createKube} from '../../src/lib/adapters/kube.ts'
@@ -66,8 +66,15 @@ export interface Connections {
   readonly messages: Readonly<Record<string, number>>
 }
 
-export interface Sandbox {
-  readonly name: string
+/** A cluster that somebody else runs: tests that need no sandbox use it, the others skip. */
+const GIVEN = process.env['KMESHCTL_E2E_KUBECONFIG']
+
+/** For the `skip` of suites that look into nodes and pods of this machine. */
+export const SANDBOX_ONLY: false | string = GIVEN
+  ? 'KMESHCTL_E2E_KUBECONFIG is set, and this needs a sandbox: it works on namespaces, processes and maps of this machine'
+  : false
+
+export interface Cluster {
   readonly kubeconfig: string
   readonly env: NodeJS.ProcessEnv
   readonly kube: Kube
@@ -75,7 +82,42 @@ export interface Sandbox {
   /** As `kmeshctl`, and fails with everything printed unless the status is 0; gives the parsed document. */
   json(...args: string[]): Promise<Json>
   spawn(...args: string[]): ChildProcess
+  /** Ends a sandbox; of a given cluster only the connection. */
+  down(): Promise<unknown>
+}
+
+export interface Sandbox extends Cluster {
+  readonly name: string
   down(): Promise<Result>
+}
+
+/** The cluster of KMESHCTL_E2E_KUBECONFIG, else a sandbox of that name. */
+export async function clusterUp(name: string, ...args: string[]): Promise<Cluster> {
+  if (!GIVEN) return await sandboxUp(name, ...args)
+  const kubeconfig = resolve(GIVEN)
+  const cluster = await clusterOf(kubeconfig, {...process.env, KUBECONFIG: kubeconfig, NO_COLOR: '1'})
+  return {...cluster, down: () => cluster.kube.close()}
+}
+
+/** Drives the cluster of a kubeconfig. */
+async function clusterOf(kubeconfig: string, env: NodeJS.ProcessEnv): Promise<Omit<Cluster, 'down'>> {
+  const kmeshctl = (...more: string[]) => run(KMESHCTL, more, {env})
+  const connection = await loadConnection({kubeconfig})
+  return {
+    kubeconfig,
+    env,
+    kube: createKube(connection, {clock: createClock(), log: QUIET, requestTimeoutMs: 10_000}),
+    kmeshctl,
+    json: async (...more) => {
+      const outcome = await kmeshctl(...more, '-o', 'json')
+      if (outcome.code !== 0)
+        throw new Error(
+          `kmeshctl ${more.join(' ')}: exit ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`,
+        )
+      return JSON.parse(outcome.stdout)
+    },
+    spawn: (...more) => spawn(KMESHCTL, more, {env, stdio: ['ignore', 'pipe', 'pipe']}),
+  }
 }
 
 /** Brings one up; `down()` belongs into the file's `after`. */
@@ -94,25 +136,12 @@ export async function sandboxUp(name: string, ...args: string[]): Promise<Sandbo
     await down()
     throw new Error(`sandbox up: exit ${result.code}\n${result.stdout}\n${result.stderr}`)
   }
-  const connection = await loadConnection({kubeconfig})
-  const kube = createKube(connection, {clock: createClock(), log: QUIET, requestTimeoutMs: 10_000})
+  const cluster = await clusterOf(kubeconfig, env)
   return {
+    ...cluster,
     name,
-    kubeconfig,
-    env,
-    kube,
-    kmeshctl,
-    json: async (...more) => {
-      const outcome = await kmeshctl(...more, '-o', 'json')
-      if (outcome.code !== 0)
-        throw new Error(
-          `kmeshctl ${more.join(' ')}: exit ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`,
-        )
-      return JSON.parse(outcome.stdout)
-    },
-    spawn: (...more) => spawn(KMESHCTL, more, {env, stdio: ['ignore', 'pipe', 'pipe']}),
     down: async () => {
-      await kube.close()
+      await cluster.kube.close()
       return down()
     },
   }

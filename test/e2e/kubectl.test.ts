@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict'
 import {spawn, spawnSync} from 'node:child_process'
 import {after, before, suite, test} from 'node:test'
-import {eventually, type Json, type Result, run, type Sandbox, sandboxUp} from './harness.ts'
+import {eventually, type Json, type Result, run, SANDBOX_ONLY, type Sandbox, sandboxUp} from './harness.ts'
 
 const missing =
   spawnSync('kubectl', ['version', '--client']).error === undefined ? false : 'kubectl is not on PATH'
 
-suite('kubectl', {skip: missing}, () => {
+suite('kubectl', {skip: SANDBOX_ONLY || missing}, () => {
   let sandbox: Sandbox
   before(async () => {
     sandbox = await sandboxUp('e2e-kubectl')

@@ -13,6 +13,7 @@ import {
   type Json,
   look,
   nameOf,
+  SANDBOX_ONLY,
   type Sandbox,
   sandboxUp,
   type World,
@@ -21,7 +22,7 @@ import {
 const LEASE_SECONDS = 6
 const DEBUG_LINE = /\[KMESH\] DEBUG: .* goes to /
 
-suite('log levels', () => {
+suite('log levels', {skip: SANDBOX_ONLY}, () => {
   let sandbox: Sandbox
   let world: World
   before(async () => {

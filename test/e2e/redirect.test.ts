@@ -12,6 +12,7 @@ import {
   nameOf,
   pinOf,
   run,
+  SANDBOX_ONLY,
   type Sandbox,
   sandboxUp,
   type World,
@@ -19,7 +20,7 @@ import {
 
 const COUNT = 30
 
-suite('redirection', () => {
+suite('redirection', {skip: SANDBOX_ONLY}, () => {
   let sandbox: Sandbox
   let world: World
   before(async () => {

@@ -12,6 +12,7 @@ import {
   nameOf,
   pinOf,
   run,
+  SANDBOX_ONLY,
   type Sandbox,
   sandboxUp,
   type World,
@@ -19,7 +20,7 @@ import {
 
 const MAPS = ['km_frontend', 'km_service', 'km_endpoint', 'km_backend', 'km_manage', 'km_globals']
 
-suite('daemon restart', () => {
+suite('daemon restart', {skip: SANDBOX_ONLY}, () => {
   let sandbox: Sandbox
   let world: World
   before(async () => {

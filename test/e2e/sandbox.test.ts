@@ -14,6 +14,7 @@ import {
   nameOf,
   type Result,
   run,
+  SANDBOX_ONLY,
   type Sandbox,
   sandboxStatus,
   sandboxUp,
@@ -22,7 +23,7 @@ import {
 
 const BRIDGE = '/proc/sys/net/bridge/bridge-nf-call-iptables'
 
-suite('sandbox', () => {
+suite('sandbox', {skip: SANDBOX_ONLY}, () => {
   const machine = machineState()
   let sandbox: Sandbox
   let world: World
