@@ -9,16 +9,22 @@ import {createServer} from 'node:https'
 import {type AddressInfo, connect} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {Duplex} from 'node:stream'
 import type {TLSSocket} from 'node:tls'
 import {type WebSocket, WebSocketServer} from 'ws'
 import {kubeconfigText} from '../../src/lib/sandbox/kubeconfig.ts'
 import {createAuthority} from '../../src/lib/sandbox/pki.ts'
 
+/** A daemon of this process: gets the bytes of its port. */
+export type DaemonInside = (connection: Duplex) => void
+
 export interface FakeNode {
   readonly name: string
   readonly labels?: Readonly<Record<string, string>>
   /** Port of its daemon on 127.0.0.1; null: no daemon pod; 'refused': nobody listens in the pod; 'silent': the handshake gets no answer. */
-  readonly daemon: number | null | 'refused' | 'silent'
+  readonly daemon: number | null | 'refused' | 'silent' | DaemonInside
+  /** Instead of the handshake of its port-forward: a status, or the connection is reset. */
+  readonly handshake?: {status: number; body: string} | 'reset'
   readonly ready?: boolean
 }
 
@@ -50,6 +56,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
   const headers: IncomingMessage['headers'][] = []
   const collections = collectionsOf(options)
   const sockets = new Set<WebSocket>()
+  const nodeOf = nodeFinder(options)
   const server = createServer(
     {
       ca: authority.certificatePem,
@@ -72,12 +79,12 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     const intercepted = options.intercept?.(request)
     if (intercepted === 'hang') return
     if (intercepted !== undefined) {
-      socket.end(
-        `HTTP/1.1 ${intercepted.status} X\r\ncontent-length: ${Buffer.byteLength(intercepted.body)}\r\nconnection: close\r\n\r\n${intercepted.body}`,
-      )
+      refuse(socket, intercepted)
       return
     }
-    const daemon = daemonOf(options, request.url ?? '')
+    const {daemon, handshake} = nodeOf(request.url ?? '')
+    if (handshake === 'reset') return void socket.destroy()
+    if (handshake !== undefined) return refuse(socket, handshake)
     if (daemon === 'silent') return
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       sockets.add(webSocket)
@@ -164,13 +171,27 @@ function send(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, {'content-type': 'application/json'}).end(body)
 }
 
-function daemonOf({nodes}: FakeApiOptions, url: string): FakeNode['daemon'] {
-  const pod = /\/pods\/kmesh-([^/]+)\/portforward/.exec(url)?.[1]
-  return nodes.find(({name}) => name === pod)?.daemon ?? 'refused'
+function refuse(socket: Duplex, {status, body}: {status: number; body: string}): void {
+  socket.end(
+    `HTTP/1.1 ${status} X\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}
+
+/** Finds the node of a port-forward's URL. */
+function nodeFinder({nodes}: FakeApiOptions): (url: string) => FakeNode {
+  const byName = new Map(nodes.map((node) => [node.name, node]))
+  return (url) => {
+    const name = /\/pods\/kmesh-([^/]+)\/portforward/.exec(url)?.[1] ?? ''
+    return byName.get(name) ?? {name, daemon: 'refused'}
+  }
 }
 
 /** What a kubelet does: the port as the first frame of both channels, then bytes, or a text on channel 1. */
 function forward(webSocket: WebSocket, daemon: FakeNode['daemon']): void {
+  if (typeof daemon === 'function') {
+    daemon(portStream(webSocket))
+    return
+  }
   const port = typeof daemon === 'number' ? daemon : 1
   const head = Buffer.from([0, 15200 & 0xff, 15200 >> 8])
   webSocket.send(head)
@@ -187,4 +208,30 @@ function forward(webSocket: WebSocket, daemon: FakeNode['daemon']): void {
   webSocket.on('message', (frame: Buffer) => socket.write(Uint8Array.from(frame.subarray(1))))
   webSocket.on('close', () => socket.destroy())
   webSocket.on('error', () => socket.destroy())
+}
+
+/** The daemon's side of a port, without a socket in between. */
+function portStream(webSocket: WebSocket): Duplex {
+  for (const channel of [0, 1]) webSocket.send(Buffer.from([channel, 15200 & 0xff, 15200 >> 8]))
+  const stream = new Duplex({
+    read: () => webSocket.resume(),
+    write: (chunk: Buffer, _encoding, done) => {
+      webSocket.send(Buffer.from([0]), {fin: false})
+      webSocket.send(chunk, () => done())
+    },
+    final: (done) => {
+      webSocket.close(1000)
+      done()
+    },
+    destroy: (error, done) => {
+      webSocket.close(1000)
+      done(error)
+    },
+  })
+  webSocket.on('message', (frame: Buffer) => {
+    if (!stream.push(frame.subarray(1))) webSocket.pause()
+  })
+  webSocket.on('close', () => stream.destroy())
+  webSocket.on('error', () => stream.destroy())
+  return stream
 }

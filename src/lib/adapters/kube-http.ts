@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** HTTP requests to one API server: credentials, deadlines, retries of reads, limits. */
+import type {TLSSocket} from 'node:tls'
 import {Agent, type Dispatcher, ProxyAgent} from 'undici'
 import {EXIT, KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
 import type {Clock, Log} from '../ports.ts'
 import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
 import type {Connection, Credentials} from './kubeconfig.ts'
 import {textOf} from './lines.ts'
+import {TlsConnector} from './tls-connector.ts'
 
 export interface HttpOptions {
   readonly clock: Clock
@@ -40,7 +42,7 @@ const CREDENTIALS_MS = 10_000
 export class KubeHttp {
   readonly connection: Connection
   private readonly options: HttpOptions
-  private agent: {key: string; dispatcher: Dispatcher} | undefined
+  private agent: {of: Credentials['tls']; key: string; dispatcher: Dispatcher; tls: TlsConnector} | undefined
   private known: {credentials: Promise<Credentials>; atMs: number} | undefined
 
   constructor(connection: Connection, options: HttpOptions) {
@@ -85,6 +87,11 @@ export class KubeHttp {
     } finally {
       deadline.clear()
     }
+  }
+
+  /** What opens connections for WebSockets: the same certificates and sessions as for requests. */
+  tls(credentials: Credentials): TlsConnector {
+    return this.agentOf(credentials).tls
   }
 
   /** Credentials of now, for WebSockets too. */
@@ -142,21 +149,34 @@ export class KubeHttp {
     })
   }
 
+  private dispatcher(credentials: Credentials): Dispatcher {
+    return this.agentOf(credentials).dispatcher
+  }
+
   /** One pool for a set of certificates; an exec plugin may bring new ones. */
-  private dispatcher({tls}: Credentials): Dispatcher {
+  private agentOf({tls}: Credentials): NonNullable<KubeHttp['agent']> {
+    if (this.agent?.of === tls) return this.agent
     const key = JSON.stringify(tls, (_name, value) =>
       Buffer.isBuffer(value) ? value.toString('base64') : value,
     )
     if (this.agent?.key !== key) {
       this.agent?.dispatcher.close().catch(() => undefined)
-      this.agent = {key, dispatcher: this.createAgent(tls)}
+      const connector = new TlsConnector(tls)
+      this.agent = {of: tls, key, tls: connector, dispatcher: this.createAgent(tls, connector)}
     }
-    return this.agent.dispatcher
+    return this.agent
   }
 
-  private createAgent(tls: Credentials['tls']): Dispatcher {
-    const {proxyUrl} = this.connection
-    const connect = {...tls, timeout: this.options.connectTimeoutMs}
+  private createAgent(tls: Credentials['tls'], connector: TlsConnector): Dispatcher {
+    const {proxyUrl, server} = this.connection
+    const timeout = this.options.connectTimeoutMs
+    const connect = {...tls, timeout}
+    if (proxyUrl === undefined && server.startsWith('https:')) {
+      return new Agent({
+        pipelining: 1,
+        connect: (target, callback) => this.connect(connector, target, callback),
+      })
+    }
     if (proxyUrl === undefined)
       return new Agent({connect: connect as Agent.Options['connect'] & object, pipelining: 1})
     if (!/^https?:/.test(proxyUrl)) {
@@ -165,6 +185,27 @@ export class KubeHttp {
       })
     }
     return new ProxyAgent({uri: proxyUrl, requestTls: connect as ProxyAgent.Options['requestTls'] & object})
+  }
+
+  private connect(
+    connector: TlsConnector,
+    {hostname, port}: {hostname: string; port: string},
+    callback: (...result: [null, TLSSocket] | [Error, null]) => void,
+  ): void {
+    const socket = connector.open(hostname.replace(/^\[|\]$/g, ''), Number(port || 443))
+    const stop = this.options.clock.after(this.options.connectTimeoutMs, () => {
+      socket.destroy(Object.assign(new Error('no connection in time'), {code: 'ETIMEDOUT'}))
+    })
+    const onError = (error: Error): void => {
+      stop()
+      callback(error, null)
+    }
+    socket.setNoDelay(true).once('error', onError)
+    socket.once('secureConnect', () => {
+      stop()
+      socket.off('error', onError)
+      callback(null, socket)
+    })
   }
 
   private deadline(request: HttpRequest): {signal: AbortSignal; clear: () => void} {

@@ -166,7 +166,17 @@ class HttpKube implements Kube {
   ): ReturnType<Kube['portForward']> {
     const credentials = await this.http.credentials()
     const url = `${this.server}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward?ports=${port}`
-    return openPortForward({url, credentials, namespace, pod, port, clock: this.options.clock, ...options})
+    const tls = this.http.tls(credentials)
+    return openPortForward({
+      url,
+      credentials,
+      tls,
+      namespace,
+      pod,
+      port,
+      clock: this.options.clock,
+      ...options,
+    })
   }
 
   close(): Promise<void> {

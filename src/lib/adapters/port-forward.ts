@@ -4,6 +4,7 @@
  * (`v4.channel.k8s.io`): channel 0 is data, channel 1 an error text. The first
  * frame of each channel is the port, two bytes little-endian.
  */
+import {connect, type Socket} from 'node:net'
 import {Duplex} from 'node:stream'
 import WebSocket from 'ws'
 import {EXIT, type KmeshError, messageOf, TimeoutError, UnreachableError} from '../errors.ts'
@@ -11,10 +12,12 @@ import {RESOURCES} from '../model/kube.ts'
 import type {Clock} from '../ports.ts'
 import {type Intent, statusError} from './kube-errors.ts'
 import type {Credentials} from './kubeconfig.ts'
+import type {TlsConnector} from './tls-connector.ts'
 
 export interface PortForwardRequest {
   readonly url: string
   readonly credentials: Credentials
+  readonly tls: TlsConnector
   readonly namespace: string
   readonly pod: string
   readonly port: number
@@ -37,14 +40,20 @@ const MAX_REPLY_BYTES = 64 * 1024
 /** @throws DeniedError, KubeStatusError (the handshake's status), TimeoutError, UnreachableError, all of phase connect. */
 export async function openPortForward(request: PortForwardRequest): Promise<Duplex> {
   request.signal?.throwIfAborted()
+  const url = new URL(request.url)
   const socket = new WebSocket(request.url.replace(/^http/, 'ws'), 'v4.channel.k8s.io', {
-    ...request.credentials.tls,
+    createConnection: (() => connectTo(url, request.tls)) as typeof connect,
     headers: headersOf(request.credentials.headers),
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
   })
   await handshake(socket, request)
   return new PortForwardStream(socket, request)
+}
+
+function connectTo({protocol, hostname, port}: URL, tls: TlsConnector): Socket {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  return protocol === 'https:' ? tls.open(host, Number(port || 443)) : connect(Number(port || 80), host)
 }
 
 /** `ws` takes lists of a header in its request options, not in its types. */
