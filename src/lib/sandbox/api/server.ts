@@ -229,7 +229,7 @@ async function upgrade(
   )
   if (route.subresource !== 'portforward') throw methodNotAllowed()
   const protocols = request.headers['sec-websocket-protocol'] ?? ''
-  if (request.headers.upgrade?.toLowerCase() !== 'websocket' || !protocols.includes('v4.channel.k8s.io')) {
+  if (/^SPDY/i.test(request.headers.upgrade ?? '') || /^SPDY/i.test(protocols)) {
     throw noSpdy()
   }
   await forwardUpgrade(context.store, context.dialNode, {...route, query}, request, socket, head)
