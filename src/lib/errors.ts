@@ -10,6 +10,7 @@ export const EXIT = {
   timeout: 5,
   denied: 6,
   conflict: 7,
+  hangUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const

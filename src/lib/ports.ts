@@ -6,6 +6,7 @@
 import type {Duplex} from 'node:stream'
 import type {DaemonTarget, EndpointName, Params, Reply} from './model/api.ts'
 import type {KubeList, KubeObject, WatchEvent} from './model/kube.ts'
+import type {LevelLease} from './model/level-lease.ts'
 
 /** Time. Tests bring their own; nothing but adapters reads the system's. */
 export interface Clock {
@@ -100,12 +101,7 @@ export interface Kube {
    * One TCP connection to `127.0.0.1:port` inside the pod, over WebSocket `v4.channel.k8s.io`.
    * The stream ends when the pod's side ends; an error of the node destroys it with an UnreachableError.
    */
-  portForward(
-    namespace: string,
-    pod: string,
-    port: number,
-    options: PortForwardOptions,
-  ): Promise<Duplex>
+  portForward(namespace: string, pod: string, port: number, options: PortForwardOptions): Promise<Duplex>
   close(): Promise<void>
 }
 
@@ -202,6 +198,19 @@ export interface TunnelListener {
 export interface Tunnels {
   /** One listener a target; returns what ends it. */
   listen(target: DaemonTarget, listener: TunnelListener): () => void
+}
+
+export interface StoredLease extends LevelLease {
+  /** The kmeshctl that wrote it still runs. */
+  readonly isHeld: boolean
+}
+
+/** Leases that kmeshctl keeps for daemons that cannot; they outlive a kill. */
+export interface LeaseFiles {
+  list(): readonly StoredLease[]
+  /** On disk, held by this process, when it returns. Replaces the one of the same server, node and logger. */
+  write(lease: LevelLease): void
+  remove(lease: LevelLease): void
 }
 
 // ---------------------------------------------------------------- kernel

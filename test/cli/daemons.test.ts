@@ -3,7 +3,10 @@
 // memory, and give the exit status of the table in every format.
 // Method: the built program against a TLS API server with port-forward and daemons on real sockets, one of each kind.
 import assert from 'node:assert/strict'
+import {mkdtempSync, readdirSync, rmSync} from 'node:fs'
 import type {ServerResponse} from 'node:http'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 import {after, before, test} from 'node:test'
 import {type FakeApi, startFakeApi} from '../fakes/api-server.ts'
 import {runCli} from '../fakes/cli.ts'
@@ -194,24 +197,22 @@ test('set-level writes to the chosen nodes only, reads back, and says what chang
   assert.equal(JSON.parse(again.stdout).items[0].result, 'unchanged')
 })
 
-test('--for is refused for a daemon that cannot, per node, and nothing is written there', async () => {
-  const {code, stdout, stderr} = await cli(
-    'log',
-    'set-level',
-    'bpf=warn',
-    '--for',
-    '10m',
-    '--node',
-    'n2,n3',
-    '-o',
-    'json',
+test('--for in a mixed cluster: our agent puts the level back itself, for a Go daemon kmeshctl stays and does', async () => {
+  const words = ['log', 'set-level', 'bpf=warn', '--for', '1s', '--node', 'n2,n3', '-o', 'json']
+  const before = daemons.get('n2')?.levels.get('bpf')
+  const home = mkdtempSync(join(tmpdir(), 'kmt-lease-'))
+  const {code, stdout, stderr} = await runCli([...words, ...limits], {env: {XDG_STATE_HOME: home}})
+  const {items} = JSON.parse(stdout)
+  assert.equal(code, 0)
+  assert.deepEqual(
+    items.map((item: {lease: {keptBy: string}}) => item.lease.keptBy),
+    ['kmeshctl', 'daemon'],
   )
-  const {items, errors} = JSON.parse(stdout)
-  assert.equal(code, 4)
-  assert.deepEqual([items[0].node, items[0].lease], ['n3', {expiresAt: '2026-01-01T00:10:00.000Z'}])
-  assert.deepEqual([errors[0].node, errors[0].code], ['n2', 'LeaseUnsupported'])
-  assert.match(stderr, /error: node n2 .*cannot put a level back by itself\nhint: without --for/)
-  assert.notEqual(daemons.get('n2')?.levels.get('bpf'), 'warn')
+  assert.deepEqual(items[1].lease, {expiresAt: '2026-01-01T00:10:00.000Z', keptBy: 'daemon'})
+  assert.match(stderr, new RegExp(`node n2: logger 'bpf' is back at ${before}\n`))
+  assert.equal(daemons.get('n2')?.levels.get('bpf'), before)
+  assert.deepEqual(readdirSync(join(home, 'kmeshctl', 'leases')), [])
+  rmSync(home, {recursive: true})
 })
 
 test('a quiet default that hides BPF lines is warned about', async () => {

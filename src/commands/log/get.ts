@@ -18,6 +18,9 @@ export default class LogGet extends BaseCommand<typeof LogGet> {
   static override flags = {...outputFlags(DOCUMENT_FORMATS), ...targetFlags, ...meshFlags, ...kubeFlags}
 
   protected async execute(): Promise<void> {
-    await this.present(await readLevels(await this.daemonAccess(), this.args.logger), logLevelView)
+    await this.present(
+      await readLevels(await this.daemonAccess(), this.args.logger, await this.leases()),
+      logLevelView,
+    )
   }
 }

@@ -14,6 +14,9 @@ export default class LogList extends BaseCommand<typeof LogList> {
   static override flags = {...outputFlags(DOCUMENT_FORMATS), ...targetFlags, ...meshFlags, ...kubeFlags}
 
   protected async execute(): Promise<void> {
-    await this.present(await readLevels(await this.daemonAccess(), undefined), logLevelView)
+    await this.present(
+      await readLevels(await this.daemonAccess(), undefined, await this.leases()),
+      logLevelView,
+    )
   }
 }

@@ -29,6 +29,7 @@ import {
   openClock,
   openDialer,
   openKube,
+  openLeases,
   openSignals,
   openTerminal,
   type Signals,
@@ -137,6 +138,11 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
         sample: flags.sample,
       },
     }
+  }
+
+  /** Leases of this user's kmeshctl on daemons that cannot end them by themselves. */
+  protected leases() {
+    return openLeases()
   }
 
   /** For commands that change daemons: nothing is chosen by leaving flags out. @throws UsageError */

@@ -25,12 +25,20 @@ export class PipeClosedError extends KmeshError {
   }
 }
 
+/** SIGHUP: the terminal went away. */
+export type EndSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
+const EXIT_OF: Readonly<Record<EndSignal, number>> = {
+  SIGINT: EXIT.interrupted,
+  SIGTERM: EXIT.terminated,
+  SIGHUP: EXIT.hangUp,
+}
+
 export class InterruptedError extends KmeshError {
   override readonly name = 'InterruptedError'
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  constructor(signal: EndSignal) {
     super(signal === 'SIGINT' ? 'interrupted' : 'terminated', {
       code: signal === 'SIGINT' ? 'Interrupted' : 'Terminated',
-      exitCode: signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated,
+      exitCode: EXIT_OF[signal],
     })
   }
 }

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where commands meet the process: streams, signals, environment, and the adapters (loaded when used). */
 import {KmeshError, messageOf} from '../errors.ts'
-import type {AdminDialer, Clock, Kube, Log, LogFields} from '../ports.ts'
+import type {AdminDialer, Clock, Kube, LeaseFiles, Log, LogFields} from '../ports.ts'
 import {clean} from '../render/text.ts'
-import {type ColorFlags, InterruptedError, PipeClosedError, type Terminal, wantsColor} from './terminal.ts'
+import {
+  type ColorFlags,
+  type EndSignal,
+  InterruptedError,
+  PipeClosedError,
+  type Terminal,
+  wantsColor,
+} from './terminal.ts'
 
 export function openTerminal(flags: ColorFlags): Terminal {
   const {stdin, stdout, stderr} = process
@@ -55,7 +62,7 @@ export interface Signals {
   close(): void
 }
 
-/** The first SIGINT or SIGTERM aborts, with an InterruptedError as reason; the second one ends the process at once. */
+/** The first SIGINT, SIGTERM or SIGHUP aborts, with an InterruptedError as reason; the second one ends the process at once. */
 export function openSignals(): Signals {
   const controller = new AbortController()
   let expire: (reason: unknown) => void = () => undefined
@@ -63,7 +70,7 @@ export function openSignals(): Signals {
     expire = reject
   })
   expired.catch(() => undefined)
-  const onSignal = (name: 'SIGINT' | 'SIGTERM'): void => {
+  const onSignal = (name: EndSignal): void => {
     const reason = new InterruptedError(name)
     if (controller.signal.aborted) process.exit(reason.exitCode)
     controller.abort(reason)
@@ -71,12 +78,14 @@ export function openSignals(): Signals {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  process.on('SIGHUP', onSignal)
   return {
     signal: controller.signal,
     expired,
     close: () => {
       process.off('SIGINT', onSignal)
       process.off('SIGTERM', onSignal)
+      process.off('SIGHUP', onSignal)
     },
   }
 }
@@ -105,6 +114,13 @@ export function stderrLog(level: 'quiet' | 'normal' | 'verbose' | 'debug'): Log 
     warn: write(1, 'warning'),
     error: write(0, 'error'),
   }
+}
+
+/** Leases that this user's kmeshctl holds, or left behind. */
+export async function openLeases(): Promise<LeaseFiles> {
+  const {createLeaseFiles} = await import('../adapters/lease-files.ts')
+  const {XDG_STATE_HOME, HOME} = process.env
+  return createLeaseFiles(XDG_STATE_HOME || `${HOME || '/root'}/.local/state`)
 }
 
 export async function openClock(): Promise<Clock> {

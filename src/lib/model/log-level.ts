@@ -18,15 +18,15 @@ export interface LogLevelItem {
   readonly node: string
   readonly pod: string | null
   readonly logger: string
-  readonly level: string
+  readonly level: string | null
   /** Level of a logger that nobody changed. */
   readonly default: string | null
-  readonly lease: {readonly expiresAt: string} | null
+  readonly lease: {readonly expiresAt: string; readonly keptBy: 'daemon' | 'kmeshctl'} | null
 }
 
 /** What became of one change on one daemon. */
 export interface LevelChangeItem extends LogLevelItem {
-  /** `set`: it was another level. `unchanged`: it was that level before. */
+  /** `set`: it was another level, or nobody can tell. `unchanged`: it was that level before. */
   readonly result: 'set' | 'unchanged'
   readonly previous: string | null
 }
@@ -69,8 +69,8 @@ export function normalLevel(level: string): string {
 }
 
 /** BPF lines come out at info under `default`: a quieter default hides them. */
-export function hidesBpf(defaultLevel: string | undefined): boolean {
-  if (defaultLevel === undefined) return false
+export function hidesBpf(defaultLevel: string | null | undefined): boolean {
+  if (defaultLevel === undefined || defaultLevel === null) return false
   const rank = (LOG_LEVELS as readonly string[]).indexOf(normalLevel(defaultLevel))
   return rank >= 0 && rank < LOG_LEVELS.indexOf('info')
 }

@@ -111,6 +111,7 @@ function phaseOf(thrown: unknown): ReportPhase | null {
 const PRECEDENCE: readonly number[] = [
   EXIT.interrupted,
   EXIT.terminated,
+  EXIT.hangUp,
   EXIT.usage,
   EXIT.denied,
   EXIT.conflict,

@@ -206,5 +206,5 @@ class Run<T> {
 /** SIGINT or SIGTERM: what is known is still wanted. */
 function isInterrupt(reason: unknown): reason is KmeshError {
   if (!(reason instanceof KmeshError)) return false
-  return reason.exitCode === EXIT.interrupted || reason.exitCode === EXIT.terminated
+  return [EXIT.interrupted, EXIT.terminated, EXIT.hangUp].some((code) => code === reason.exitCode)
 }

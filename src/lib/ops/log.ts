@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Log levels of daemons: list, read, change, read back. */
 import {KmeshError} from '../errors.ts'
-import {LOGGER_BPF, LOGGER_DEFAULT, type LoggerReply} from '../model/api.ts'
+import {LOGGER_BPF, LOGGER_DEFAULT} from '../model/api.ts'
 import {backendOf, memoryWarnings} from '../model/backend.ts'
 import {type Dialect, versionText} from '../model/dialect.ts'
 import {
@@ -12,31 +12,37 @@ import {
   normalLevel,
 } from '../model/log-level.ts'
 import {compareText, type Report, type ReportError, type ReportWarning} from '../model/report.ts'
-import type {Admin} from '../ports.ts'
+import type {Admin, LeaseFiles} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
 import {type FoundDaemon, findDaemons} from './daemons.ts'
 import {readDialect} from './dialect.ts'
 import {fanOut, targetError} from './fan-out.ts'
+import {checkLogger, dialectWarnings, isReadable, knownLoggers, levelItem, readLogger} from './log-daemon.ts'
+import {type LevelKeeper, leftBehind} from './log-lease.ts'
 
-/** Every logger of each daemon, or only `logger`. */
+/** Every logger of each daemon, or only `logger`; and what a killed kmeshctl left behind there. */
 export async function readLevels(
   access: DaemonAccess,
   logger: string | undefined,
+  leases: LeaseFiles,
 ): Promise<Report<LogLevelItem>> {
   const search = await findDaemons(access)
+  const {signal} = access
   const {answers, errors, summary} = await fanOut(access, search, async (admin, daemon) => {
-    const {version} = await readDialect(admin, access.signal)
-    const known = await admin.call('loggers', {}, {signal: access.signal})
-    if (logger !== undefined) checkLogger(logger, known)
+    const dialect = await readDialect(admin, signal)
+    const known = await knownLoggers(admin, dialect, signal)
+    if (logger !== undefined) checkLogger(logger, known, dialect)
+    const names = logger === undefined ? known : [logger]
     const items: LogLevelItem[] = []
-    for (const name of logger === undefined ? [...known].sort(compareText) : [logger]) {
-      items.push(levelItem(daemon, await readLogger(admin, name, access.signal)))
-    }
-    return {items, inMemory: backendOf(version) === 'memory'}
+    for (const name of names)
+      items.push(levelItem(daemon, name, await readLogger(admin, dialect, name, signal)))
+    const warnings = dialectWarnings(daemon, dialect, names, logger === undefined)
+    return {items, warnings, inMemory: backendOf(dialect.version) === 'memory'}
   })
   const items = answers.flatMap(({value}) => value.items)
   const hidden = answers.flatMap(({daemon, value}) => hiddenBpf(daemon, value.items, undefined))
-  const warnings = [...hidden, ...noBpfLines(answers)]
+  const told = answers.flatMap(({value}) => value.warnings)
+  const warnings = [...told, ...leftBehind(access, leases, items), ...hidden, ...noBpfLines(answers)]
   return {kind: 'LogLevelList', summary, items, errors, warnings}
 }
 
@@ -47,20 +53,26 @@ interface ChangeOutcome {
   readonly inMemory: boolean
 }
 
+export interface ChangeOptions {
+  /** The old level comes back after this time: by the daemon where it can, else by `keeper`. */
+  readonly ttlSeconds: number | undefined
+  /** Level to go back to where the daemon cannot tell the old one. */
+  readonly revertTo: string | undefined
+  readonly keeper: LevelKeeper
+}
+
 /**
  * Sets levels on each chosen daemon and reads each one back. All changes of a daemon are checked against what it
- * reports before the first is written.
- *
- * @param ttlSeconds - the daemon itself puts the old level back after this time.
+ * reports before the first is written. What `keeper` then holds has to be put back, also when this throws.
  */
 export async function setLevels(
   access: DaemonAccess,
   changes: readonly LevelChange[],
-  ttlSeconds: number | undefined,
+  options: ChangeOptions,
 ): Promise<Report<LevelChangeItem>> {
   const search = await findDaemons(access)
   const {answers, errors, summary} = await fanOut(access, search, (admin, daemon) =>
-    changeDaemon(access, admin, daemon, changes, ttlSeconds),
+    changeDaemon(access, admin, daemon, changes, options),
   )
   const failures = answers.flatMap(({value}) => value.failures)
   const failedNodes = new Set(failures.map(({node}) => node)).size
@@ -78,24 +90,31 @@ async function changeDaemon(
   admin: Admin,
   daemon: FoundDaemon,
   changes: readonly LevelChange[],
-  ttlSeconds: number | undefined,
+  options: ChangeOptions,
 ): Promise<ChangeOutcome> {
-  const dialect = await readDialect(admin, access.signal)
-  if (ttlSeconds !== undefined) checkLease(dialect)
-  const known = await admin.call('loggers', {}, {signal: access.signal})
-  for (const {logger} of changes) checkLogger(logger, known)
+  const {signal} = access
+  const dialect = await readDialect(admin, signal)
+  const known = await knownLoggers(admin, dialect, signal)
+  for (const {logger} of changes) {
+    checkLogger(logger, known, dialect)
+    if (options.ttlSeconds !== undefined) checkRevertible(dialect, logger, options)
+  }
   const items: LevelChangeItem[] = []
   const failures: ReportError[] = []
   for (const change of changes) {
     const startMs = access.clock.monotonicMs()
     try {
-      items.push(await changeLogger(access, admin, daemon, change, ttlSeconds))
+      items.push(await changeLogger(access, {admin, daemon, dialect}, change, options))
     } catch (error) {
-      access.signal.throwIfAborted()
+      signal.throwIfAborted()
       failures.push(targetError(error, daemon.target, access.clock.monotonicMs() - startMs))
     }
   }
-  const warnings = await warnHiddenBpf(access, admin, daemon, items)
+  const loggers = items.map(({logger}) => logger)
+  const warnings = [
+    ...dialectWarnings(daemon, dialect, loggers, false),
+    ...(await warnHiddenBpf(access, admin, dialect, daemon, items)),
+  ]
   return {items, failures, warnings, inMemory: backendOf(dialect.version) === 'memory'}
 }
 
@@ -112,75 +131,67 @@ function noBpfLines(answers: readonly LevelAnswer[]): ReportWarning[] {
   return memoryWarnings(nodes, "no BPF program runs, so logger 'bpf' writes no lines at any level")
 }
 
+interface Asked {
+  readonly admin: Admin
+  readonly daemon: FoundDaemon
+  readonly dialect: Dialect
+}
+
 async function changeLogger(
   {signal}: DaemonAccess,
-  admin: Admin,
-  daemon: FoundDaemon,
+  {admin, daemon, dialect}: Asked,
   {logger, level}: LevelChange,
-  ttlSeconds: number | undefined,
+  {ttlSeconds, revertTo, keeper}: ChangeOptions,
 ): Promise<LevelChangeItem> {
-  const before = await readLogger(admin, logger, signal)
-  await admin.call('setLogger', {name: logger, level, ttlSeconds}, {signal})
-  const after = await readLogger(admin, logger, signal)
-  if (normalLevel(after.level) !== level) {
+  const before = await readLogger(admin, dialect, logger, signal)
+  const previous = before === null ? null : normalLevel(before.level)
+  const byDaemon = dialect.capabilities.includes('ttl')
+  const set = (ttl: number | undefined) =>
+    admin.call('setLogger', {name: logger, level, ttlSeconds: ttl}, {signal})
+  let expiresAt: string | undefined
+  if (ttlSeconds === undefined || byDaemon) {
+    await set(ttlSeconds)
+    keeper.forget(daemon.target, logger)
+  } else {
+    const wanted = {logger, level, previous: previous ?? revertTo ?? '', compare: previous !== null}
+    expiresAt = (await keeper.hold(daemon.target, wanted, () => set(undefined))).expiresAt
+  }
+  const after = await readLogger(admin, dialect, logger, signal)
+  if (after !== null && normalLevel(after.level) !== level) {
     throw new KmeshError(`logger '${logger}' was set to ${level} and reads ${after.level}`, {
       code: 'NotApplied',
     })
   }
-  const item = levelItem(daemon, after)
+  const read = levelItem(daemon, logger, after)
+  const item = expiresAt === undefined ? read : {...read, lease: {expiresAt, keptBy: 'kmeshctl' as const}}
   if (ttlSeconds !== undefined && item.lease === null) {
     throw new KmeshError(
       `logger '${logger}' was set to ${level}, but the daemon shows no time at which it ends`,
-      {
-        code: 'LeaseMissing',
-      },
+      {code: 'LeaseMissing'},
     )
   }
-  const previous = normalLevel(before.level)
   return {...item, result: previous === level ? 'unchanged' : 'set', previous}
 }
 
-async function readLogger(admin: Admin, name: string, signal: AbortSignal): Promise<LoggerReply> {
-  return admin.call('logger', {name}, {signal})
-}
-
-function levelItem({target}: FoundDaemon, reply: LoggerReply): LogLevelItem {
-  return {
-    node: target.node,
-    pod: target.pod?.name ?? null,
-    logger: reply.name,
-    level: normalLevel(reply.level),
-    default: reply.default === undefined ? null : normalLevel(reply.default),
-    lease: typeof reply.expiresAt === 'string' ? {expiresAt: reply.expiresAt} : null,
-  }
-}
-
-function checkLease(dialect: Dialect): void {
-  if (dialect.capabilities.includes('ttl')) return
-  throw new KmeshError(`the daemon (${versionText(dialect)}) cannot put a level back by itself`, {
-    code: 'LeaseUnsupported',
-    hints: ['without --for the level stays until somebody sets it back'],
-  })
-}
-
-function checkLogger(logger: string, known: readonly string[]): void {
-  if (known.includes(logger)) return
-  throw new KmeshError(`there is no logger '${logger}'`, {
-    code: 'UnknownLogger',
-    parameter: 'LOGGER',
-    hints: [`loggers are ${[...known].sort(compareText).join(', ')}`],
-  })
+/** @throws KmeshError `LevelUnreadable` */
+function checkRevertible(dialect: Dialect, logger: string, {revertTo}: ChangeOptions): void {
+  if (isReadable(dialect, logger) || revertTo !== undefined) return
+  throw new KmeshError(
+    `${versionText(dialect)} does not tell the level of logger '${logger}', so nobody knows what to put back`,
+    {code: 'LevelUnreadable', hints: ['--revert-to LEVEL says it; then it is put back without comparing']},
+  )
 }
 
 /** Needs the level of `default`, which a change of `bpf` alone does not read. */
 async function warnHiddenBpf(
   {signal}: DaemonAccess,
   admin: Admin,
+  dialect: Dialect,
   daemon: FoundDaemon,
   items: readonly LevelChangeItem[],
 ): Promise<ReportWarning[]> {
   if (!items.some(({logger}) => logger === LOGGER_BPF)) return []
-  return hiddenBpf(daemon, items, (await readLogger(admin, LOGGER_DEFAULT, signal)).level)
+  return hiddenBpf(daemon, items, (await readLogger(admin, dialect, LOGGER_DEFAULT, signal))?.level)
 }
 
 function hiddenBpf(
