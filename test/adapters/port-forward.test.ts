@@ -11,7 +11,7 @@ import {createClock} from '../../src/lib/adapters/clock.ts'
 import {createKube} from '../../src/lib/adapters/kube.ts'
 import {loadConnection} from '../../src/lib/adapters/kubeconfig.ts'
 import type {Log} from '../../src/lib/ports.ts'
-import {type FakeNode, startFakeApi} from '../fakes/api-server.ts'
+import {type DaemonInside, type FakeNode, startFakeApi} from '../fakes/api-server.ts'
 
 const silent = () => undefined
 const log: Log = {trace: silent, debug: silent, info: silent, warn: silent, error: silent}
@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-async function start(daemon: FakeNode['daemon'] | ((socket: Socket) => void)) {
+async function start(daemon: Exclude<FakeNode['daemon'], DaemonInside> | ((socket: Socket) => void)) {
   const port = typeof daemon === 'function' ? await listen(daemon) : daemon
   const api = await startFakeApi({nodes: [{name: 'n1', daemon: port}]})
   const kube = createKube(await loadConnection({kubeconfig: api.kubeconfig}), {

@@ -58,11 +58,11 @@ const END = (entries: number): string => `${JSON.stringify({end: true, entries})
 /** One small line, 50 ms later. */
 const slow: Answer = (response) => void setTimeout(() => response.end(line('00') + END(1)), DELAY_MS)
 
-/** Lines of 64 KB, so many bytes in all, no faster than they are read. */
+/** Lines of about `lineBytes`, `bytes` in all, no faster than they are read. */
 const lines =
-  (bytes: number): Answer =>
+  (bytes: number, lineBytes: number): Answer =>
   (response) => {
-    const text = line('0'.repeat(64 * 1024))
+    const text = line('0'.repeat(lineBytes))
     const total = Math.ceil(bytes / text.length)
     let sent = 0
     const more = (): void => {
@@ -103,8 +103,8 @@ const FAULTS: readonly Omit<FakeNode, 'name'>[] = [
 function nodesOf(scenario: Scenario, count: number): FakeNode[] {
   const good = daemon(slow)
   const hanging = daemon(() => undefined)
-  const large = daemon(lines(LARGE_BYTES))
-  const huge = daemon(lines(HUGE_BYTES))
+  const large = daemon(lines(LARGE_BYTES, 4096))
+  const huge = daemon(lines(HUGE_BYTES, 65_536))
   return Array.from({length: count}, (_empty, index): FakeNode => {
     const name = `n${String(index).padStart(4, '0')}`
     if (scenario === 'half') return {name, daemon: index % 2 === 0 ? hanging : good}
