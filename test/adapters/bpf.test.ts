@@ -92,6 +92,13 @@ describe('what only the kernel shows', {skip}, () => {
     assert.deepEqual(attached(fixture.cgroup), [])
   })
 
+  test('a folder that is no cgroup is told as that, not as a bad descriptor', () => {
+    const {attachments} = fixture.request()
+    const wrong = {...attachments[0]!, cgroupPath: '/tmp'}
+    assert.throws(() => bpf.load(fixture.request({attachments: [wrong]})), {code: 'NoCgroup2'})
+    assert.deepEqual(pinned(), [])
+  })
+
   test('a failed reload puts the old program back under a link that was swapped', () => {
     bpf.load(fixture.request())
     const before = attached(fixture.cgroup)

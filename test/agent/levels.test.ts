@@ -178,3 +178,26 @@ test('a lease never becomes a setting that lasts', async () => {
   assert.equal(start(true).get('enroll').level, 'info')
   assert.equal(start(true).get('watch').level, 'debug')
 })
+
+for (const [what, text] of [
+  ['cut off', '[{"logger": "bp'],
+  ['of another shape', '{}'],
+] as const) {
+  test(`a lease file that is ${what} is kept aside and said, with the level that stays`, () => {
+    const {files, globals, clock, start} = createNode()
+    start().set('bpf', 'debug', undefined)
+    files.write(LEASE_FILE, text)
+    const log = memoryLog()
+    const levels = new Levels({
+      loggers: new Loggers('info', clock, () => {}),
+      globals,
+      files,
+      clock,
+      log,
+      persist: false,
+    })
+    assert.equal(levels.get('bpf').level, 'debug')
+    assert.equal(files.read(`${LEASE_FILE}.unreadable`), text)
+    assert.match(log.lines.join('\n'), /log-leases\.json\.unreadable.*bpf is debug/)
+  })
+}

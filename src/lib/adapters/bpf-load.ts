@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Brings an object into the kernel: maps adopted or pinned, programs attached or swapped, all or nothing. */
-import {closeSync, openSync, statSync} from 'node:fs'
+import {closeSync, openSync, statfsSync, statSync} from 'node:fs'
 import {KernelError, KmeshError, LayoutError, messageOf} from '../errors.ts'
 import type {BpfAttachment, BpfLoadRequest, BpfLoadResult} from '../ports.ts'
 import {mapInfo} from './bpf-map.ts'
@@ -157,10 +157,21 @@ function createLink(
   }
 }
 
+/** First word of statfs(2) in linux/magic.h. */
+const CGROUP2_MAGIC = 0x63677270
+
+/** @throws KmeshError `NoCgroup2` for a folder of anything else, which the kernel would only answer with EBADF */
 function openCgroup(path: string): number {
   try {
+    if (statfsSync(path).type !== CGROUP2_MAGIC) {
+      throw new KmeshError(`${path} is no cgroup of version 2`, {
+        code: 'NoCgroup2',
+        hints: ["'findmnt -t cgroup2' tells where it is mounted; give that path as --cgroup2-path"],
+      })
+    }
     return openSync(path, 'r')
   } catch (thrown) {
+    if (thrown instanceof KmeshError) throw thrown
     throw kernelError('open', errnoOf(thrown), path, {cause: thrown})
   }
 }

@@ -172,7 +172,21 @@ export class Levels {
 
   #readLeases(): readonly Lease[] {
     const stored = this.#readJson(LEASE_FILE)
-    return Array.isArray(stored) ? stored.filter((entry): entry is Lease => this.#isLease(entry)) : []
+    if (stored === undefined) return []
+    if (Array.isArray(stored)) return stored.filter((entry): entry is Lease => this.#isLease(entry))
+    this.#keepAside(LEASE_FILE, 'it is no list')
+    return []
+  }
+
+  /** Nobody knows any more which levels were to be put back: that is said, and the file stays to be looked at. */
+  #keepAside(name: string, problem: string): void {
+    const {files, log} = this.#parts
+    const aside = `${name}.unreadable`
+    files.write(aside, files.read(name) ?? '')
+    const level = this.#ownLevel(LOGGER_BPF)
+    log.error(
+      `${name} is ignored and kept as ${aside}: ${problem}; levels stay as they are now, bpf is ${level}`,
+    )
   }
 
   #isLease(entry: Partial<Lease> | null): boolean {
@@ -213,7 +227,7 @@ export class Levels {
     try {
       return JSON.parse(text)
     } catch (error) {
-      this.#parts.log.error(`${name} is not readable and ignored: ${messageOf(error)}`)
+      this.#keepAside(name, messageOf(error))
       return undefined
     }
   }

@@ -193,8 +193,10 @@ export class Reconciler implements ClusterListener {
     this.#swept = true
     this.#routing.sweep()
     const {frontends, services, backends} = this.#parts.writer.actual
+    const failed = this.problems().length
+    const but = failed === 0 ? '' : `, but for ${failed} that failed (see /debug/ready)`
     this.#parts.log.info(
-      `maps follow the cluster: ${services.size} services, ${backends.size} backends, ${frontends.size} addresses`,
+      `maps follow the cluster: ${services.size} services, ${backends.size} backends, ${frontends.size} addresses${but}`,
     )
   }
 }
