@@ -179,7 +179,8 @@ export function fakeDialer(daemons: Readonly<Record<string, FakeDaemon>>): {
       if (endpoint === 'ready') return daemon.ready ?? {ready: true, checks: []}
       return daemon.entries?.() ?? []
     }
-    return {target, call, close: async () => undefined} as unknown as Admin
+    const once = <T>(_fact: string, ask: () => Promise<T>): Promise<T> => ask()
+    return {target, call, once, close: async () => undefined} as unknown as Admin
   }
   const targets = Object.keys(daemons).map((node) => ({
     node,

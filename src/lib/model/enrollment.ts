@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Is this pod in the mesh? One pure rule for CLI, agent and CNI (design section 4, contracts 6.1). */
 import type {SidecarPolicy} from './api.ts'
+import type {EnrollmentRuleSet} from './dialect.ts'
 import type {ObjectMeta, Pod} from './kube.ts'
 
 export const DATAPLANE_LABEL = 'istio.io/dataplane-mode'
@@ -14,13 +15,14 @@ export const AMBIENT_REDIRECTION_ANNOTATION = 'ambient.istio.io/redirection'
 const GATEWAY_MANAGED_LABEL = 'gateway.istio.io/managed'
 const MESH_CONTROLLER = 'istio.io-mesh-controller'
 
-/** Codes of the rule itself. */
+/** Codes of the rule itself; `Annotation` is one of v0.4 only. */
 export type EnrollmentRule =
   | 'HostNetwork'
   | 'ManagedGateway'
   | 'SidecarPresent'
   | 'PodLabelKmesh'
   | 'PodLabelNone'
+  | 'Annotation'
   | 'NamespaceLabel'
   | 'NotLabelled'
 
@@ -50,12 +52,15 @@ export type Labels = Readonly<Record<string, string>> | undefined
  *
  * @param namespaceLabels - labels of the pod's namespace; undefined counts as unlabelled.
  * @param sidecarPolicy - of the daemon on the pod's node; a planner never assumes it.
+ * @param rules - of that daemon's dialect.
  */
 export function decideEnrollment(
   pod: EnrollmentSubject,
   namespaceLabels: Labels,
   sidecarPolicy: SidecarPolicy = 'exclude',
+  rules: EnrollmentRuleSet = 'standard',
 ): EnrollmentDecision {
+  if (rules === 'v0.4') return decideV04(pod, namespaceLabels)
   const {labels, annotations} = pod.metadata
   if (pod.spec?.hostNetwork === true) return no('HostNetwork')
   if (labels?.[GATEWAY_MANAGED_LABEL]?.toLowerCase() === MESH_CONTROLLER) return no('ManagedGateway')
@@ -63,6 +68,15 @@ export function decideEnrollment(
   const own = labels?.[DATAPLANE_LABEL]
   if (isKmesh(own)) return {enroll: true, rule: 'PodLabelKmesh'}
   if (own === DATAPLANE_NONE) return no('PodLabelNone')
+  return isKmesh(namespaceLabels?.[DATAPLANE_LABEL])
+    ? {enroll: true, rule: 'NamespaceLabel'}
+    : no('NotLabelled')
+}
+
+/** v0.4: label of the pod, its annotation, or label of the namespace; nothing opts out (contracts 6.1). */
+function decideV04({metadata}: EnrollmentSubject, namespaceLabels: Labels): EnrollmentDecision {
+  if (isKmesh(metadata.labels?.[DATAPLANE_LABEL])) return {enroll: true, rule: 'PodLabelKmesh'}
+  if (isAnnotatedCaptured(metadata.annotations)) return {enroll: true, rule: 'Annotation'}
   return isKmesh(namespaceLabels?.[DATAPLANE_LABEL])
     ? {enroll: true, rule: 'NamespaceLabel'}
     : no('NotLabelled')

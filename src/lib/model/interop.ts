@@ -121,7 +121,7 @@ interface Look {
 function lookAt(pod: Pod, namespace: Namespace | undefined, node: NodeFacts | null, nowMs: number): Look {
   const entry = node?.enrollment?.get(pod.metadata.uid ?? '')
   const policy = node?.sidecarPolicy ?? 'exclude'
-  const asked = decideEnrollment(pod, namespace?.metadata.labels, policy)
+  const asked = decideEnrollment(pod, namespace?.metadata.labels, policy, node?.rules)
   const {enroll: intent, rule} = untouchedDecision(asked, entry, node) ?? asked
   const annotated = isAnnotatedCaptured(pod.metadata.annotations)
   const ageMs = intentAgeMs({pod, namespace, entry, intent, nowMs})

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The planner: from what the cluster is to what a command will write and what becomes of each pod. Pure. */
+import {DATAPLANE_LABEL, isAnnotatedCaptured, isKmesh} from './enrollment.ts'
 import type {Namespace, Pod} from './kube.ts'
 import type {LabelChange, Plan, PlanOptions, PlanWarning, PodPlan, TargetPlan} from './plan.ts'
 import {labelsAfter, namespaceChange, podChange} from './plan-label.ts'
 import type {FactsByNode} from './plan-node.ts'
 import {planPod} from './plan-pod.ts'
 import {
+  annotationRemoved,
   caseTrap,
   namespaceWarnings,
   openConnections,
@@ -56,6 +58,7 @@ export function isLive(pod: Pod): boolean {
 interface Part {
   readonly target: TargetPlan
   readonly pods: readonly PodPlan[]
+  readonly unannotated: readonly Pod[]
   readonly warnings: readonly PlanWarning[]
 }
 
@@ -70,20 +73,42 @@ function planNamespace(
   const namespaceAfter = labelsAfter(labels, change)
   const plans = pods.map((pod) => {
     const own = pod.metadata.labels
-    return planPod(pod, {podBefore: own, podAfter: own, namespaceBefore: labels, namespaceAfter}, facts)
+    const unannotate = leavesByAnnotation(pod, change, facts, options)
+    return planPod(
+      pod,
+      {podBefore: own, podAfter: own, namespaceBefore: labels, namespaceAfter, unannotate},
+      facts,
+    )
   })
+  const leaving = pods.filter(
+    (pod) =>
+      leavesByAnnotation(pod, change, facts, options) && !isKmesh(pod.metadata.labels?.[DATAPLANE_LABEL]),
+  )
   const traps = pods.flatMap((pod) => caseTrap(pod, name, pod.metadata.name ?? ''))
   return {
     target: targetOf('Namespace', name, namespace, change),
     pods: change.kind === 'refuse' ? [] : plans,
-    warnings: [...namespaceWarnings(namespace, change, options.action, pods), ...traps],
+    unannotated: leaving,
+    warnings: [
+      ...namespaceWarnings(namespace, change, options.action, pods),
+      ...traps,
+      ...leaving.flatMap(annotationRemoved),
+    ],
   }
 }
 
 function planOnePod({pod, namespace}: PodTarget, facts: FactsByNode, options: PlanOptions): Part {
   const {name = '', namespace: namespaceName = '', labels} = pod.metadata
   const around = namespace?.metadata.labels
-  const change = podChange(namespaceName, labels, around, options)
+  const annotated = isAnnotatedCaptured(pod.metadata.annotations)
+  const change = podChange(
+    namespaceName,
+    labels,
+    around,
+    options,
+    isV04(pod, facts) ? {annotated} : undefined,
+  )
+  const unannotate = leavesByAnnotation(pod, change, facts, options)
   const plan = planPod(
     pod,
     {
@@ -91,14 +116,35 @@ function planOnePod({pod, namespace}: PodTarget, facts: FactsByNode, options: Pl
       podAfter: labelsAfter(labels, change),
       namespaceBefore: around,
       namespaceAfter: around,
+      unannotate,
     },
     facts,
   )
   return {
     target: targetOf('Pod', namespaceName, pod, change),
     pods: change.kind === 'refuse' ? [] : [plan],
-    warnings: [...caseTrap(pod, namespaceName, name), ...podTargetWarnings(pod, change, plan)],
+    unannotated: unannotate ? [pod] : [],
+    warnings: [
+      ...caseTrap(pod, namespaceName, name),
+      ...podTargetWarnings(pod, change, plan),
+      ...(unannotate ? annotationRemoved(pod) : []),
+    ],
   }
+}
+
+function isV04(pod: Pod, facts: FactsByNode): boolean {
+  return facts.get(pod.spec?.nodeName ?? '')?.rules === 'v0.4'
+}
+
+/** With the label of a pod or its namespace gone, a daemon of v0.4 would keep it for its annotation. */
+function leavesByAnnotation(
+  pod: Pod,
+  change: LabelChange,
+  facts: FactsByNode,
+  {action}: PlanOptions,
+): boolean {
+  const isWritten = action === 'unenroll' && change.kind === 'write'
+  return isWritten && isV04(pod, facts) && isAnnotatedCaptured(pod.metadata.annotations)
 }
 
 function targetOf(
@@ -118,6 +164,14 @@ function assemble(parts: readonly Part[], options: PlanOptions, more: readonly P
     action: options.action,
     targets: parts.map((part) => part.target).sort(byNamespaceAndName),
     pods,
+    unannotations: parts.flatMap(({target, unannotated}) =>
+      unannotated.map(({metadata: {namespace = '', name = '', uid = ''}}) => ({
+        namespace,
+        name,
+        uid,
+        targetUid: target.uid,
+      })),
+    ),
     warnings: [...warnings, ...more, ...openConnections(pods)],
   }
 }

@@ -15,18 +15,22 @@ export function namespaceChange(name: string, labels: Labels, options: PlanOptio
 /**
  * The change to a pod's label. Leaving a namespace that enrolls takes the value `none`, because
  * without a label the namespace would have the pod again.
+ *
+ * @param v04 - the pod's daemon goes by the rule of v0.4
  */
 export function podChange(
   namespace: string,
   labels: Labels,
   namespaceLabels: Labels,
   options: PlanOptions,
+  v04?: {readonly annotated: boolean},
 ): LabelChange {
   const before = labels?.[DATAPLANE_LABEL] ?? null
   const byNamespace = isKmesh(namespaceLabels?.[DATAPLANE_LABEL])
   const refused = refuseSystem(namespace, before, options)
   if (refused) return refused
-  if (options.action === 'enroll') return enrollChange(before, byNamespace, options)
+  if (options.action === 'enroll') return enrollChange(before, byNamespace, options, v04 !== undefined)
+  if (v04 !== undefined) return unenrollV04(before, byNamespace, v04.annotated)
   return unenrollPodChange(before, byNamespace, options)
 }
 
@@ -37,10 +41,15 @@ export function labelsAfter(labels: Labels, change: LabelChange): Labels {
   return change.after === null ? others : {...others, [DATAPLANE_LABEL]: change.after}
 }
 
-function enrollChange(before: string | null, byNamespace: boolean, options: PlanOptions): LabelChange {
+function enrollChange(
+  before: string | null,
+  byNamespace: boolean,
+  options: PlanOptions,
+  noneIsUnknown = false,
+): LabelChange {
   if (isKmesh(before ?? undefined)) return keep(before, 'AlreadyEnrolled')
   // Values that the rule does not know fall through to the namespace: the pod is in already.
-  if (byNamespace && before !== DATAPLANE_NONE) return keep(before, 'AlreadyEnrolled')
+  if (byNamespace && (before !== DATAPLANE_NONE || noneIsUnknown)) return keep(before, 'AlreadyEnrolled')
   if (before !== null && !options.overwrite) return overwriteNeeded(before, DATAPLANE_KMESH)
   return write(before, DATAPLANE_KMESH)
 }
@@ -51,6 +60,16 @@ function unenrollPodChange(before: string | null, byNamespace: boolean, options:
   if (!byNamespace) return own ? write(before, null) : keep(before, 'NotEnrolled')
   if (before !== null && !own && !options.overwrite) return overwriteNeeded(before, DATAPLANE_NONE)
   return write(before, DATAPLANE_NONE)
+}
+
+/** v0.4 knows no value that opts a pod out of its namespace. */
+function unenrollV04(before: string | null, byNamespace: boolean, annotated: boolean): LabelChange {
+  if (byNamespace) {
+    const message = `its namespace enrolls it, and the daemon of its node (Kmesh v0.4) does not know "${DATAPLANE_NONE}"; unenroll the namespace instead`
+    return {kind: 'refuse', before, code: 'RuleNotSupported', message}
+  }
+  if (isKmesh(before ?? undefined)) return write(before, null)
+  return annotated ? write(before, before) : keep(before, 'NotEnrolled')
 }
 
 function refuseSystem(namespace: string, before: string | null, options: PlanOptions): LabelChange | null {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What one node's daemon told about itself and its pods: the ground that planner and interop stand on. */
 import type {Backend, Capability, EnrollmentEntry, ExistingPods, SidecarPolicy} from './api.ts'
+import type {EnrollmentRuleSet} from './dialect.ts'
 
 /** `unreachable`: there is a daemon pod and it gave no usable answer. */
 export type DaemonState = 'ready' | 'notReady' | 'unreachable' | 'absent'
@@ -12,6 +13,8 @@ export interface NodeFacts {
   readonly sidecarPolicy: SidecarPolicy | null
   readonly existingPods: ExistingPods | null
   readonly capabilities: readonly Capability[]
+  /** Absent: `standard`. */
+  readonly rules?: EnrollmentRuleSet
   /** Absent: the kernel. */
   readonly backend?: Backend
   /** By pod uid; null where the daemon cannot tell, or did not. */

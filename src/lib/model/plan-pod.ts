@@ -7,6 +7,7 @@ import {
   hasSidecar,
   isAnnotatedCaptured,
   type Labels,
+  REDIRECTION_ANNOTATION,
 } from './enrollment.ts'
 import {isPodReady, type Pod} from './kube.ts'
 import type {Capture, CaptureSource, PodPlan} from './plan.ts'
@@ -19,6 +20,8 @@ export interface LabelsAround {
   readonly podAfter: Labels
   readonly namespaceBefore: Labels
   readonly namespaceAfter: Labels
+  /** The redirection annotation goes with the label. */
+  readonly unannotate?: boolean
 }
 
 /** @param facts - of all nodes; a node that is not in it has no daemon. */
@@ -26,7 +29,8 @@ export function planPod(pod: Pod, labels: LabelsAround, facts: FactsByNode): Pod
   const nodeName = pod.spec?.nodeName ?? null
   const node = nodeName === null ? null : (facts.get(nodeName) ?? absentNode(nodeName))
   const before = decide(pod, labels.podBefore, labels.namespaceBefore, node)
-  const after = decide(pod, labels.podAfter, labels.namespaceAfter, node)
+  const later = labels.unannotate ? withoutRedirection(pod) : pod
+  const after = decide(later, labels.podAfter, labels.namespaceAfter, node)
   const now = captureNow(pod, node)
   const obstacle = obstacleOf(pod, before, after, now.kmesh, node)
   const expected = obstacle === null ? after.enroll : now.kmesh
@@ -41,6 +45,11 @@ export function planPod(pod: Pod, labels: LabelsAround, facts: FactsByNode): Pod
     obstacle,
     follow: obstacle === null && now.kmesh !== after.enroll,
   }
+}
+
+function withoutRedirection(pod: Pod): Pod {
+  const {[REDIRECTION_ANNOTATION]: _claim, ...annotations} = pod.metadata.annotations ?? {}
+  return {...pod, metadata: {...pod.metadata, annotations}}
 }
 
 export interface CaptureNow {
@@ -84,7 +93,7 @@ function decide(
     metadata: {...(labels ? {labels} : {}), ...(annotations ? {annotations} : {})},
     ...(pod.spec ? {spec: pod.spec} : {}),
   }
-  return decideEnrollment(subject, namespaceLabels, node?.sidecarPolicy ?? 'exclude')
+  return decideEnrollment(subject, namespaceLabels, node?.sidecarPolicy ?? 'exclude', node?.rules)
 }
 
 /** Only pods with a sidecar need the policy; where no daemon told it, nobody knows what would happen. */

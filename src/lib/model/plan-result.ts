@@ -179,7 +179,7 @@ function targetError(target: TargetPlan, outcome: Outcome): ReportError[] {
       message: kind === 'Pod' ? change.message : `namespace ${name}: ${change.message}`,
       attempts: 0,
       elapsedMs: 0,
-      exitCode: EXIT.conflict,
+      exitCode: change.code === 'RuleNotSupported' ? EXIT.failure : EXIT.conflict,
       hints: [],
     },
   ]

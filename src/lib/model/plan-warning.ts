@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What an operator should know before a plan is carried out. */
-import {DATAPLANE_LABEL, isKmesh, isLabelCaseTrap} from './enrollment.ts'
+import {DATAPLANE_LABEL, isKmesh, isLabelCaseTrap, REDIRECTION_ANNOTATION} from './enrollment.ts'
 import type {KubeObject, Namespace, Pod} from './kube.ts'
 import type {LabelChange, PlanAction, PlanWarning, PlanWarningCode, PodPlan} from './plan.ts'
 import {appliersOf, templateOwnerOf, templatePatchCommand} from './plan-owner.ts'
@@ -72,6 +72,12 @@ export function caseTrap(object: KubeObject, namespace: string, pod: string | nu
   const what = pod === null ? `namespace ${namespace}` : `pod ${namespace}/${pod}`
   const text = `${what} has ${DATAPLANE_LABEL}=${value}: only "none" in lower case opts out, any other value counts as no label`
   return [warn('LabelCaseTrap', namespace, pod, text)]
+}
+
+/** Of a pod whose daemon (v0.4) takes the annotation for an intent. */
+export function annotationRemoved({metadata: {namespace = '', name = ''}}: KubeObject): PlanWarning[] {
+  const text = `annotation ${REDIRECTION_ANNOTATION} of pod ${namespace}/${name} is removed too: for its daemon (Kmesh v0.4) it enrolls by itself`
+  return [warn('AnnotationRemoved', namespace, name, text)]
 }
 
 /** Enrolling acts on connect(2): what is open stays on its path. */

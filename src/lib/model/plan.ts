@@ -18,6 +18,7 @@ export type PlanWarningCode =
   | 'AppliedByOther'
   | 'NoEffect'
   | 'NoneWritten'
+  | 'AnnotationRemoved'
   | 'StaysEnrolled'
   | 'OpenConnections'
 
@@ -31,7 +32,7 @@ export interface PlanWarning {
 /** Why nothing is written to a target. */
 export type UnchangedCode = 'AlreadyEnrolled' | 'NotEnrolled'
 /** Why a target is refused; it becomes an error of the result. */
-export type RefusalCode = 'OverwriteNeeded' | 'SystemNamespace'
+export type RefusalCode = 'OverwriteNeeded' | 'SystemNamespace' | 'RuleNotSupported'
 
 /** What happens to the label of one namespace or pod. */
 export type LabelChange =
@@ -75,8 +76,18 @@ export interface PodPlan {
   readonly follow: boolean
 }
 
+/** A pod whose annotation has to go too: at v0.4 the annotation alone keeps a pod enrolled. */
+export interface Unannotation {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  /** The target (by uid) whose label has to be written first. */
+  readonly targetUid: string
+}
+
 export interface Plan {
   readonly action: PlanAction
+  readonly unannotations: readonly Unannotation[]
   readonly targets: readonly TargetPlan[]
   /** Every live pod that a target touches, by namespace and name. */
   readonly pods: readonly PodPlan[]

@@ -66,7 +66,7 @@ export function memoryFindings(byNode: Facts['byNode']): ReportWarning[] {
 
 /** One after the other over one connection; a daemon's node has more to do than to answer us. */
 async function askDaemon(admin: Admin, node: string, signal: AbortSignal): Promise<NodeFacts> {
-  const {version, capabilities} = await readDialect(admin, signal)
+  const {version, capabilities, row} = await readDialect(admin, signal)
   const {ready} = await admin.call('ready', {}, {signal})
   const entries = capabilities.includes('enrollment') ? await admin.call('enrollment', {}, {signal}) : null
   return {
@@ -76,6 +76,7 @@ async function askDaemon(admin: Admin, node: string, signal: AbortSignal): Promi
     sidecarPolicy: version?.sidecarPolicy ?? 'exclude',
     existingPods: version?.existingPods ?? 'live',
     capabilities,
+    rules: row.enrollment,
     backend: backendOf(version),
     enrollment: entries === null ? null : new Map(entries.map((entry) => [entry.uid, entry])),
   }

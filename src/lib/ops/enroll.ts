@@ -13,7 +13,7 @@ import {type Facts, gatherFacts, memoryFindings} from './enroll-facts.ts'
 import {findNamespaces, findPods, type Selection} from './enroll-targets.ts'
 import {timeoutErrors} from './enroll-timeout.ts'
 import {type WaitPod, type WaitResult, waitForPods} from './enroll-wait.ts'
-import {writeLabel} from './label-write.ts'
+import {removeRedirection, writeLabel} from './label-write.ts'
 
 export interface EnrollDeps {
   readonly kube: Kube
@@ -85,6 +85,8 @@ export async function carryOut(
   const {plan, facts} = prepared
   const writes =
     options.dryRun === 'client' ? new Map() : await writeAll(deps, plan, options.dryRun === 'server')
+  const unannotated =
+    options.dryRun === 'client' ? [] : await unannotateAll(deps, plan, writes, options.dryRun === 'server')
   const levels = levelsOf(plan, facts, options.wait?.level)
   const waited = await follow(deps, prepared, options, {writes, levels})
   const interrupted = deps.signal.aborted ? [reportErrorOf(deps.signal.reason, {phase: 'wait'})] : []
@@ -96,6 +98,7 @@ export async function carryOut(
     gone: waited?.gone ?? new Set(),
     errors: [
       ...prepared.errors,
+      ...unannotated,
       ...interrupted,
       ...(waited && !deps.signal.aborted ? timeoutErrors(plan.action, waited) : []),
     ],
@@ -127,16 +130,45 @@ async function writeAll(deps: EnrollDeps, plan: Plan, dryRun: boolean): Promise<
   return writes
 }
 
+/** For pods whose target was written. What fails keeps its pod enrolled, and is said. */
+async function unannotateAll(
+  deps: EnrollDeps,
+  plan: Plan,
+  writes: Writes,
+  dryRun: boolean,
+): Promise<readonly ReportError[]> {
+  const errors: ReportError[] = []
+  const {kube, clock, signal} = deps
+  const due = plan.unannotations.filter(({targetUid}) => writes.get(targetUid)?.error === null)
+  await mapConcurrent(due, WRITE_CONCURRENCY, async (pod) => {
+    if (signal.aborted) return
+    try {
+      await removeRedirection(kube, pod, {dryRun, clock, signal})
+    } catch (thrown) {
+      errors.push(reportErrorOf(thrown, {namespace: pod.namespace, pod: pod.name}))
+    }
+  })
+  return errors
+}
+
 /** How each pod that has to be followed is followed; null where its daemon cannot tell what was asked for. */
 function levelsOf(
   plan: Plan,
   facts: Facts,
   asked: WaitLevel | undefined,
 ): ReadonlyMap<string, WaitLevel | null> {
+  const unannotated = new Set(plan.unannotations.map(({uid}) => uid))
   const levels = plan.pods
     .filter((pod) => pod.follow)
-    .map((pod) => [pod.uid, levelOf(pod, facts, asked)] as const)
+    .map(
+      (pod) => [pod.uid, unannotated.has(pod.uid) ? labelOnly(asked) : levelOf(pod, facts, asked)] as const,
+    )
   return new Map(levels)
+}
+
+/** An annotation that we removed ourselves tells nothing about the daemon. */
+function labelOnly(asked: WaitLevel | undefined): WaitLevel | null {
+  return asked === undefined || asked === 'label' ? 'label' : null
 }
 
 function levelOf(pod: PodPlan, facts: Facts, asked: WaitLevel | undefined): WaitLevel | null {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Writes one planned label, and nothing but what the plan saw. */
 import {ConflictError, KubeStatusError} from '../errors.ts'
-import {DATAPLANE_LABEL} from '../model/enrollment.ts'
+import {DATAPLANE_LABEL, REDIRECTION_ANNOTATION} from '../model/enrollment.ts'
 import {type KubeObject, RESOURCES} from '../model/kube.ts'
-import type {TargetPlan} from '../model/plan.ts'
+import type {TargetPlan, Unannotation} from '../model/plan.ts'
 import type {Clock, Kube, ResourcePath} from '../ports.ts'
 
 export interface LabelWriteOptions {
@@ -44,6 +44,25 @@ export async function writeLabel(kube: Kube, target: TargetPlan, options: LabelW
     if (current.metadata.uid === target.uid && label === change.after) return
     assertAsPlanned(target, change.before, current, label)
     resourceVersion = current.metadata.resourceVersion ?? ''
+  }
+}
+
+/**
+ * Takes the redirection annotation away; the label has to be gone before, else the daemon writes it again.
+ *
+ * @throws as {@link writeLabel}; no error where the pod is gone
+ */
+export async function removeRedirection(
+  kube: Kube,
+  {namespace, name, uid}: Unannotation,
+  {dryRun, signal}: LabelWriteOptions,
+): Promise<void> {
+  // The uid makes it a conflict where another pod has the name by now.
+  const patch = {metadata: {uid, annotations: {[REDIRECTION_ANNOTATION]: null}}}
+  try {
+    await kube.mergePatch({...RESOURCES.pods, namespace, name}, patch, {dryRun, signal})
+  } catch (thrown) {
+    if (!(thrown instanceof KubeStatusError && thrown.status === 404)) throw thrown
   }
 }
 
