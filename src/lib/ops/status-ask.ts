@@ -13,6 +13,7 @@ import type {Admin} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
 import type {FoundDaemon} from './daemons.ts'
 import {readDialect, readMode} from './dialect.ts'
+import {knownLoggers, readLogger} from './log-daemon.ts'
 
 export interface DaemonStatus extends Omit<StatusItem, 'node' | 'daemon'> {
   readonly podsDenied: boolean
@@ -39,9 +40,9 @@ export async function askStatus(
   }
   const mode = await attempt(readMode(admin, dialect, signal))
   const ready = await attempt(admin.call('ready', {}, {signal}))
-  const known = (await attempt(admin.call('loggers', {}, {signal}))) ?? []
+  const known = (await attempt(knownLoggers(admin, dialect, signal))) ?? []
   const level = async (name: string): Promise<string | null> => {
-    const reply = known.includes(name) ? await attempt(admin.call('logger', {name}, {signal})) : null
+    const reply = known.includes(name) ? await attempt(readLogger(admin, dialect, name, signal)) : null
     return reply === null ? null : normalLevel(reply.level)
   }
   const levels = {default: await level(LOGGER_DEFAULT), bpf: await level(LOGGER_BPF)}
