@@ -42,7 +42,9 @@ function fleet(answer: Answer, onOpen: (listener: TunnelListener) => void = (lis
         listener?.heard()
         return value
       }
-      const close = async () => void (state.open -= 1)
+      const close = async () => {
+        state.open -= 1
+      }
       return {target, call, text: call, close} as unknown as Admin
     },
     close: async () => undefined,

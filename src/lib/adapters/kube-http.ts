@@ -156,9 +156,7 @@ export class KubeHttp {
   /** One pool for a set of certificates; an exec plugin may bring new ones. */
   private agentOf({tls}: Credentials): NonNullable<KubeHttp['agent']> {
     if (this.agent?.of === tls) return this.agent
-    const key = JSON.stringify(tls, (_name, value) =>
-      Buffer.isBuffer(value) ? value.toString('base64') : value,
-    )
+    const key = Object.entries(tls).join('\n')
     if (this.agent?.key !== key) {
       this.agent?.dispatcher.close().catch(() => undefined)
       const connector = new TlsConnector(tls)

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Which API server, as whom: kubeconfig files, in-cluster account, flags.
- * client-node reads the files and makes the credentials (certificates, tokens,
- * exec plugins); requests are ours, see kube-http.ts.
+ * client-node's parser reads the entries. Certificates and tokens that stand in
+ * them are taken as they are; for plugins client-node is loaded as a whole, see
+ * kubeconfig-plugins.ts. Requests are ours, see kube-http.ts.
  */
 import {existsSync, readFileSync} from 'node:fs'
 import {homedir} from 'node:os'
-import {delimiter, join} from 'node:path'
+import {delimiter, dirname, join, resolve} from 'node:path'
 import type {ConnectionOptions} from 'node:tls'
-import {type Cluster, type Context, KubeConfig, type User} from '@kubernetes/client-node'
+import type {Cluster, Context, User} from '@kubernetes/client-node'
+import {newClusters, newContexts, newUsers} from '@kubernetes/client-node/dist/config_types.js'
+import {load} from 'js-yaml'
 import {KmeshError, messageOf, UsageError} from '../errors.ts'
+import type {HttpsOptions} from './kubeconfig-plugins.ts'
 
 export interface ConnectionRequest {
   readonly kubeconfig?: string | undefined
@@ -51,37 +55,41 @@ const IN_CLUSTER_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token'
  * configured, `BadKubeconfig` for a file that cannot be read.
  */
 export async function loadConnection(request: ConnectionRequest): Promise<Connection> {
-  const merged = readConfigs(request)
+  const merged = await readConfigs(request)
   const {context, cluster, user} = select(merged, request)
-  const config = new KubeConfig()
-  config.loadFromOptions({
-    clusters: [cluster],
-    users: [user],
-    contexts: [{...context, name: 'kmeshctl', cluster: cluster.name, user: user.name}],
-    currentContext: 'kmeshctl',
-  })
+  const options = await optionsOf(cluster, user)
   const impersonation = impersonationHeaders(request)
   return {
     server: cluster.server.replace(/\/+$/, ''),
     namespace: context?.namespace || 'default',
     proxyUrl: (cluster as {proxyUrl?: string}).proxyUrl,
-    credentials: () => credentialsOf(config, user, impersonation),
+    credentials: () => credentialsOf(options, user, impersonation),
   }
 }
 
+interface Configs {
+  readonly clusters: readonly Cluster[]
+  readonly users: readonly User[]
+  readonly contexts: readonly Context[]
+  readonly currentContext: string
+}
+
 /** All files of the list; where two define a name, the first one wins, as with kubectl. */
-export function readConfigs(request: ConnectionRequest): KubeConfig {
-  const merged = new KubeConfig()
+export async function readConfigs(request: ConnectionRequest): Promise<Configs> {
+  let merged: Configs = {clusters: [], users: [], contexts: [], currentContext: ''}
   for (const file of configFiles(request)) {
     const config = readConfig(file)
-    merged.clusters = addNew(merged.clusters, config.clusters)
-    merged.users = addNew(merged.users, config.users)
-    merged.contexts = addNew(merged.contexts, config.contexts)
-    merged.currentContext ||= config.currentContext
+    merged = {
+      clusters: addNew(merged.clusters, config.clusters),
+      users: addNew(merged.users, config.users),
+      contexts: addNew(merged.contexts, config.contexts),
+      currentContext: merged.currentContext || config.currentContext,
+    }
   }
   if (merged.clusters.length > 0 || request.server !== undefined) return merged
-  if (existsSync(IN_CLUSTER_TOKEN) && process.env['KUBERNETES_SERVICE_HOST']) merged.loadFromCluster()
-  return merged
+  if (!existsSync(IN_CLUSTER_TOKEN) || !process.env['KUBERNETES_SERVICE_HOST']) return merged
+  const {inClusterConfig} = await import('./kubeconfig-plugins.ts')
+  return inClusterConfig()
 }
 
 function configFiles(request: ConnectionRequest): string[] {
@@ -100,17 +108,32 @@ function safeHome(): string | undefined {
   }
 }
 
-function readConfig(file: string): KubeConfig {
-  const config = new KubeConfig()
+function readConfig(file: string): Configs {
   try {
-    config.loadFromFile(file)
+    const fields = (load(readFileSync(file, 'utf8')) ?? {}) as Readonly<Record<string, unknown>>
+    const absolute = (path: string): string => resolve(dirname(file), path)
+    return {
+      clusters: newClusters(fields['clusters']).map((cluster) => withPaths(cluster, ['caFile'], absolute)),
+      users: newUsers(fields['users']).map((user) => withPaths(user, ['certFile', 'keyFile'], absolute)),
+      contexts: newContexts(fields['contexts']),
+      currentContext: String(fields['current-context'] ?? ''),
+    }
   } catch (error) {
     throw new KmeshError(`cannot read kubeconfig ${file}: ${messageOf(error)}`, {
       code: 'BadKubeconfig',
       cause: error,
     })
   }
-  return config
+}
+
+/** Paths in a kubeconfig are relative to its folder. */
+function withPaths<T extends object>(
+  entry: T,
+  names: readonly (keyof T)[],
+  absolute: (path: string) => string,
+): T {
+  const paths = names.filter((name) => entry[name]).map((name) => [name, absolute(String(entry[name]))])
+  return {...entry, ...Object.fromEntries(paths)}
 }
 
 function addNew<T extends {name: string}>(known: readonly T[], more: readonly T[]): T[] {
@@ -123,7 +146,7 @@ interface Selection {
   readonly user: User
 }
 
-function select(config: KubeConfig, request: ConnectionRequest): Selection {
+function select(config: Configs, request: ConnectionRequest): Selection {
   const contextName = request.context ?? config.currentContext
   const context = pick(config.contexts, request.context, contextName, '--context')
   const clusterName = request.cluster ?? context?.cluster
@@ -217,14 +240,44 @@ function impersonationHeaders({
   }
 }
 
+/** Without plugin and provider everything stands in the entries: client-node, 50 ms of CPU, is not needed then. */
+async function optionsOf(cluster: Cluster, user: User): Promise<() => Promise<HttpsOptions>> {
+  if (!user.exec && !user.authProvider) return async () => plainOptions(cluster, user)
+  const {pluginOptions} = await import('./kubeconfig-plugins.ts')
+  return pluginOptions(cluster, user)
+}
+
+/** What client-node makes of certificates and tokens in the entries; files are read again each time. */
+export function plainOptions(cluster: Cluster, user: User): HttpsOptions {
+  const ca = bytesOf(cluster.caFile, cluster.caData)
+  const cert = bytesOf(user.certFile, user.certData)
+  const key = bytesOf(user.keyFile, user.keyData)
+  return {
+    ...(cluster.skipTLSVerify ? {rejectUnauthorized: false} : {}),
+    ...(cluster.tlsServerName ? {servername: cluster.tlsServerName} : {}),
+    ...(ca ? {ca} : {}),
+    ...(cert ? {cert} : {}),
+    ...(key ? {key} : {}),
+    headers: {
+      ...(user.impersonateUser ? {'Impersonate-User': user.impersonateUser} : {}),
+      ...(user.token ? {Authorization: `Bearer ${user.token}`} : {}),
+    },
+  }
+}
+
+function bytesOf(file: string | undefined, base64: string | undefined): Buffer | undefined {
+  if (file) return readFileSync(file)
+  return base64 ? Buffer.from(base64, 'base64') : undefined
+}
+
 async function credentialsOf(
-  config: KubeConfig,
+  read: () => Promise<HttpsOptions>,
   user: User,
   impersonation: Readonly<Record<string, string | string[]>>,
 ): Promise<Credentials> {
-  const options: ConnectionOptions & {headers?: Record<string, string>} = {}
+  let options: HttpsOptions
   try {
-    await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0])
+    options = await read()
   } catch (error) {
     throw new KmeshError(`no credentials for user '${user.name}': ${messageOf(error)}`, {
       code: 'NoCredentials',

@@ -181,7 +181,8 @@ export async function kubeconfigNames(
   kind: 'contexts' | 'clusters' | 'users',
 ): Promise<string[]> {
   const {readConfigs} = await import('../adapters/kubeconfig.ts')
-  return readConfigs({kubeconfig})[kind].map(({name}) => name)
+  const configs = await readConfigs({kubeconfig})
+  return configs[kind].map(({name}) => name)
 }
 
 export interface DialerOptions {
