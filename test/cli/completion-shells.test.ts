@@ -14,7 +14,7 @@ const ONE: readonly (readonly [string, string])[] = [
   ['kmeshctl enr', 'enroll '],
   ['kmeshctl enroll name', 'namespace '],
   ['kmeshctl enroll namespace --overw', '--overwrite '],
-  ['kmeshctl status -o js', 'json '],
+  ['kmeshctl status -o wi', 'wide '],
   ['kmeshctl status --output=ya', '--output=yaml '],
   ['kmeshctl status --node wor', 'worker-1 '],
   ['kmeshctl status --node=ed', '--node=edge-1 '],
