@@ -95,12 +95,6 @@ export interface EnrollmentEntry {
   readonly captured: boolean
 }
 
-export interface ConfigDumpReply {
-  readonly workloads: readonly WorkloadDump[]
-  readonly services: readonly ServiceDump[]
-  readonly policies: readonly unknown[]
-}
-
 /** Contracts 2.1.1. */
 export interface WorkloadDump {
   readonly uid?: string

@@ -121,11 +121,7 @@ export function shownVersion({version, name}: Dialect): string {
   return version?.gitVersion ?? name
 }
 
-/** @throws KmeshError `NotSupportedByDaemon`, naming version and feature. */
-export function requireFeature(dialect: Dialect, feature: Feature): void {
-  if (dialect.row.missing.includes(feature)) throw notSupported(dialect, FEATURES[feature])
-}
-
+/** `NotSupportedByDaemon`, naming version and feature. */
 export function notSupported(dialect: Dialect, feature: string): KmeshError {
   return new KmeshError(`${versionText(dialect)} does not support ${feature}`, {code: 'NotSupportedByDaemon'})
 }
