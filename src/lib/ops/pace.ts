@@ -5,7 +5,7 @@ import type {Clock} from '../ports.ts'
 export const MAX_CONCURRENCY = 256
 
 /** A daemon that was asked over an open tunnel and sent no byte for this time costs nobody anything: it holds no place. */
-const SILENT_MS = 250
+const SILENT_MS = 120
 /** One burst of refusals lowers the limit once. */
 const CUT_PAUSE_MS = 500
 /** Good tunnels raise a lowered limit by about this many a round. */
