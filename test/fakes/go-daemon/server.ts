@@ -35,7 +35,7 @@ export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
   const toggles = {monitoring: true}
   const requests: string[] = []
   const sockets = new Set<Socket>()
-  const server = createServer(async (request, response) => {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const {method = 'GET'} = request
     // `//version` is a path here, no host.
     const url = new URL((request.url ?? '/').replace(/^\/+/, '/'), 'http://daemon')
@@ -54,6 +54,9 @@ export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
       return answerFixed(traits, version, mode, path, seed + requests.length)
     }
     send(request, response, override?.(method, url.pathname) ?? answer())
+  }
+  const server = createServer((request, response) => {
+    serve(request, response).catch((error: unknown) => response.destroy(error as Error))
   })
   server.on('connection', (socket) => sockets.add(socket.on('error', () => undefined)))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
