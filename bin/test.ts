@@ -76,6 +76,8 @@ async function compareMachine(before: ReturnType<typeof machineState>): Promise<
   return found
 }
 
+/** Tests say for themselves when a program shall believe that it runs in CI; the machine's word must not change them. */
+delete process.env['CI']
 /** The test run has a short version of every long run. */
 const SOAK_SECONDS = 600
 if (process.argv[2] === 'soak') process.env['KMESH_SOAK_SECONDS'] ??= String(SOAK_SECONDS)

@@ -83,9 +83,14 @@ export async function typeInto(
   let screen = ''
   let next = 0
   const shown = () => [...screen.matchAll(/@@<(kmeshctl[\s\S]*?)>@@/g)].map((match) => match[1] ?? '')
+  // A shell edits lines only once its prompt stands; what comes before is the terminal's, whose ^U throws it away.
+  const prompts = (): boolean => {
+    const last = Math.max(screen.lastIndexOf('READY'), shell === 'bash' ? screen.lastIndexOf('>@@') + 3 : 0)
+    return screen.includes('READY') && screen.slice(last).includes('> ')
+  }
   // The next keys are typed when the shell is done with the last ones, as a person would.
   const step = (): void => {
-    if (!screen.includes('READY') || shown().length < next) return
+    if (!prompts() || shown().length < next) return
     const sequence = sequences[next]
     child.stdin.write(sequence === undefined ? 'exit\n' : `${sequence}${SHOW}${CLEAR}`)
     next += 1
