@@ -9,11 +9,11 @@
  * repository (below its node_modules, so that packages are found), fewer commands
  * and programs.
  */
-import {execFileSync} from 'node:child_process'
+import {execFile} from 'node:child_process'
 import {copyFileSync, existsSync, globSync, mkdirSync, renameSync, rmSync, writeFileSync} from 'node:fs'
 import {isBuiltin} from 'node:module'
 import {join, relative} from 'node:path'
-import {parseArgs} from 'node:util'
+import {parseArgs, promisify} from 'node:util'
 import {Plugin} from '@oclif/core'
 import {build, type Plugin as EsbuildPlugin} from 'esbuild'
 
@@ -123,19 +123,34 @@ async function bundle(): Promise<void> {
   })
 }
 
-async function writeManifest(): Promise<void> {
+/** @returns ids of the commands that help shows */
+async function writeManifest(): Promise<string[]> {
   const plugin = new Plugin({root: stage, type: 'core', ignoreManifest: true, errorOnManifestCreate: true})
   await plugin.load()
   writeFileSync(join(stage, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest, null, 2)}\n`)
+  return Object.values(plugin.manifest.commands).flatMap(({id, hidden}) => (hidden === true ? [] : [id]))
 }
 
 /** Rendered by the real command, so it cannot differ from what `help` prints. */
-function writeRootHelp(): void {
-  const help = execFileSync(process.execPath, [join(stage, 'dist', 'kmeshctl.js'), 'help'], {
-    env: {...process.env, NO_COLOR: '1', OCLIF_COLUMNS: '100', NODE_DISABLE_COMPILE_CACHE: '1'},
-    encoding: 'utf8',
-  })
-  writeFileSync(join(stage, 'dist', 'help.txt'), help)
+async function renderHelp(words: readonly string[], columns: number): Promise<string> {
+  const env = {...process.env, NO_COLOR: '1', OCLIF_COLUMNS: String(columns), NODE_DISABLE_COMPILE_CACHE: '1'}
+  const args = [join(stage, 'dist', 'kmeshctl.js'), 'help', ...words]
+  return (await promisify(execFile)(process.execPath, args, {env})).stdout
+}
+
+/** `help.txt` for the root, `help/log-set-level.txt` for `log set-level --help`: printed without loading oclif. */
+async function writeHelp(commandIds: readonly string[]): Promise<void> {
+  const folder = join(stage, 'dist', 'help')
+  mkdirSync(folder)
+  writeFileSync(join(stage, 'dist', 'help.txt'), await renderHelp([], 100))
+  const pending = [...commandIds]
+  const renderNext = async (): Promise<void> => {
+    for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
+      const words = id.split(':')
+      writeFileSync(join(folder, `${words.join('-')}.txt`), await renderHelp(words, 80))
+    }
+  }
+  await Promise.all([renderNext(), renderNext(), renderNext()])
 }
 
 /** Two renames: nobody sees a dist/ that is half there. */
@@ -151,8 +166,7 @@ try {
   mkdirSync(stage, {recursive: true})
   copyFileSync(join(root, 'package.json'), join(stage, 'package.json'))
   await bundle()
-  await writeManifest()
-  writeRootHelp()
+  await writeHelp(await writeManifest())
   putInPlace()
 } finally {
   rmSync(stage, {recursive: true, force: true})

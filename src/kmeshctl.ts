@@ -10,14 +10,23 @@ import {join} from 'node:path'
 const root = join(import.meta.dirname, '..')
 const argv = process.argv.slice(2)
 
-/** The text of `--version` and of the root help; undefined for every other command line. */
+/** The text of `--version` and of help that was rendered when this was built; undefined for every other command line. */
 function quickAnswer(): string | undefined {
-  if (argv.length > 1) return undefined
+  if (argv.length > 1) return commandHelp()
   const word = argv[0]
   if (word === '--version') return `kmeshctl ${packageVersion()}\n`
   const help = join(import.meta.dirname, 'help.txt')
   const asksHelp = word === undefined || word === '--help' || word === '-h'
   return asksHelp && existsSync(help) ? readFileSync(help, 'utf8') : undefined
+}
+
+/** `log set-level --help`: words that name a command, then only the flag. */
+function commandHelp(): string | undefined {
+  const words = argv.slice(0, -1)
+  const asksHelp = argv.at(-1) === '--help' || argv.at(-1) === '-h'
+  if (!asksHelp || !words.every((word) => /^[a-z][a-z-]*$/.test(word))) return undefined
+  const help = join(import.meta.dirname, 'help', `${words.join('-')}.txt`)
+  return existsSync(help) ? readFileSync(help, 'utf8') : undefined
 }
 
 function packageVersion(): string {

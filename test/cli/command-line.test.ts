@@ -48,6 +48,14 @@ for (const args of [
   })
 }
 
+test('help that was rendered when this was built is what the help command prints now', async () => {
+  for (const words of [['log', 'set-level'], ['status'], ['enroll', 'pod']]) {
+    const {stdout} = await runCli([...words, '--help'], {env})
+    const {stdout: rendered} = await runCli(['help', ...words], {env: {...env, OCLIF_COLUMNS: '80'}})
+    assert.equal(stdout, rendered)
+  }
+})
+
 /** Command line, what stderr must say. */
 const USAGE_ERRORS: readonly (readonly [string[], RegExp])[] = [
   [['nope'], /^error: unknown command 'nope'\nhint: kmeshctl --help/],
