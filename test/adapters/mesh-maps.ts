@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Fills the maps of the mesh entry by entry, in the terms of a test. */
 import {encode} from '../../src/lib/model/codec.ts'
-import {
-  BACKEND,
-  type BpfLevel,
-  ENDPOINT,
-  FRONTEND,
-  GLOBALS,
-  MANAGE,
-  SERVICE,
-} from '../../src/lib/model/maps.ts'
+import type {BpfLevel} from '../../src/lib/model/map-fields.ts'
+import {BACKEND, ENDPOINT, FRONTEND, GLOBALS, MANAGE, SERVICE} from '../../src/lib/model/maps.ts'
 import type {Bpf} from '../../src/lib/ports.ts'
 
 export interface Waypoint {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The Kube port over HTTP. */
-import {KubeStatusError, UnreachableError} from '../errors.ts'
+import {KubeStatusError} from '../errors.ts'
 import type {KubeList, KubeObject, WatchEvent} from '../model/kube.ts'
 import type {
   Clock,
@@ -13,8 +13,10 @@ import type {
   PortForwardOptions,
   ResourcePath,
 } from '../ports.ts'
-import {type Intent, statusError, transportError, type Verb} from './kube-errors.ts'
+import {checkList, eventOf} from './kube-answers.ts'
+import {type Intent, transportError, type Verb} from './kube-errors.ts'
 import {KubeHttp} from './kube-http.ts'
+import {listQuery, pathOf, queryOf} from './kube-paths.ts'
 import type {Connection} from './kubeconfig.ts'
 import {linesOf} from './lines.ts'
 import {openPortForward} from './port-forward.ts'
@@ -228,60 +230,4 @@ class HttpKube implements Kube {
 
 function read(verb: Verb, path: ResourcePath, {signal, timeoutMs}: KubeReadOptions) {
   return {intent: {verb, path}, method: 'GET', signal, timeoutMs} as const
-}
-
-/** `/api/v1/namespaces/shop/pods/web-1/scale`, every part percent-encoded. */
-export function pathOf(path: ResourcePath): string {
-  const parts = path.group === '' ? ['api', path.version] : ['apis', path.group, path.version]
-  if (path.namespace !== undefined) parts.push('namespaces', path.namespace)
-  parts.push(path.resource)
-  if (path.name !== undefined) parts.push(path.name)
-  if (path.subresource !== undefined) parts.push(path.subresource)
-  return parts.map((part) => `/${encodeURIComponent(part)}`).join('')
-}
-
-function listQuery(options: KubeListOptions, next?: string): Record<string, string> {
-  const {labelSelector, fieldSelector, resourceVersion} = options
-  return {
-    ...(labelSelector ? {labelSelector} : {}),
-    ...(fieldSelector ? {fieldSelector} : {}),
-    ...(next !== undefined ? {continue: next} : resourceVersion !== undefined ? {resourceVersion} : {}),
-  }
-}
-
-function queryOf(query: Readonly<Record<string, string>>): string {
-  const text = new URLSearchParams(query).toString()
-  return text === '' ? '' : `?${text}`
-}
-
-function checkList<T>(answer: unknown): KubeList<T> {
-  const {items, metadata} = answer as {items?: unknown; metadata?: KubeList<T>['metadata']}
-  if (items !== null && items !== undefined && !Array.isArray(items)) {
-    throw new UnreachableError('decode', 'the API server answered a list whose items are no array')
-  }
-  return {metadata: metadata ?? {}, items: (items ?? []) as T[]}
-}
-
-/** @throws KubeStatusError for an ERROR event, 410 among them. */
-function eventOf<T>(line: string, intent: Intent): WatchEvent<T> {
-  let event: {type?: unknown; object?: {code?: unknown}}
-  try {
-    event = JSON.parse(line) as typeof event
-  } catch (error) {
-    throw new UnreachableError('decode', 'the API server sent a watch event that is no JSON', {cause: error})
-  }
-  if (event.type === 'ERROR') {
-    const code = typeof event.object?.code === 'number' ? event.object.code : 500
-    throw statusError(code, JSON.stringify(event.object ?? {}), intent)
-  }
-  if (
-    !['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK'].includes(String(event.type)) ||
-    typeof event.object !== 'object'
-  ) {
-    throw new UnreachableError(
-      'decode',
-      `the API server sent a watch event of type ${String(event.type).slice(0, 40)}`,
-    )
-  }
-  return event as unknown as WatchEvent<T>
 }

@@ -4,7 +4,7 @@ import {addressBytes, normalAddress} from '../model/codec.ts'
 import {secondaryName, serviceName, workloadName} from '../model/ids.ts'
 import type {Endpoint, EndpointSlice, Pod, Service, ServicePort} from '../model/kube.ts'
 import {objectKey} from '../model/kube.ts'
-import type {PortPair} from '../model/maps.ts'
+import type {PortPair} from '../model/map-fields.ts'
 import {chooseTargets, isUsable} from './targets.ts'
 
 export type Family = 4 | 6

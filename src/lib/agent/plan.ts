@@ -6,8 +6,9 @@
  * that falls out is overwritten first, then the count is lowered, and deleted later, when no hook can still
  * hold the old count. Steps that only free space are given apart, to be done after that time.
  */
-import type {PortPair, ServiceValue} from '../model/maps.ts'
-import {PRIORITIES} from '../model/maps.ts'
+import type {PortPair} from '../model/map-fields.ts'
+import {PRIORITIES} from '../model/map-fields.ts'
+import type {ServiceValue} from '../model/maps.ts'
 import {type Actual, type Step, serviceText} from './actual.ts'
 
 export interface Plan {

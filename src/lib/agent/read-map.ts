@@ -4,7 +4,8 @@ import {setImmediate} from 'node:timers/promises'
 import {messageOf} from '../errors.ts'
 import type {MapEntryLine, MapListEntry} from '../model/api.ts'
 import {hex} from '../model/codec.ts'
-import {BPF_MAP_TYPE, MANAGE, MAPS, type ManageKey, type MapRow} from '../model/maps.ts'
+import type {ManageKey} from '../model/map-fields.ts'
+import {BPF_MAP_TYPE, MANAGE, MAPS, type MapRow} from '../model/maps.ts'
 import type {BpfMap} from '../ports.ts'
 
 /** Decoded between two turns of the event loop: some milliseconds. */

@@ -2,7 +2,7 @@
 /** `/debug/loggers` as Go daemons speak it (contracts 1.3 to 1.7), with `ttlSeconds` of ours. */
 import {messageOf} from '../errors.ts'
 import {LOGGER_BPF} from '../model/api.ts'
-import {BPF_LEVELS, type BpfLevel} from '../model/maps.ts'
+import {BPF_LEVELS, type BpfLevel} from '../model/map-fields.ts'
 import {
   type AdminRequest,
   type Answer,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which port of the endpoints stands behind each port of a service. */
 import type {Endpoint, EndpointSlice, ServicePort} from '../model/kube.ts'
-import type {PortPair} from '../model/maps.ts'
+import type {PortPair} from '../model/map-fields.ts'
 
 interface ChosenTargets {
   readonly pairs: readonly PortPair[]

@@ -2,7 +2,7 @@
 /** Values of the BPF maps as Go daemons dump them, raw or pretty (contracts 2.3), in the fields of our own maps. */
 import {decode, ip16} from './codec.ts'
 import {badAnswer, type Fields, listOf, objectsOf, textOf, textsOf, underAny, word32Of} from './hostile.ts'
-import {LB_POLICIES, PRIORITIES} from './maps.ts'
+import {LB_POLICIES, PRIORITIES} from './map-fields.ts'
 
 /** Map -> its key in the answer; raw dumps have it in upper case. */
 export const DUAL_ENGINE_MAPS = {

@@ -2,7 +2,8 @@
 /** Registry of live values: where each kind is wanted, how long it is kept, which names are let through. */
 import {LOGGER_BPF, LOGGER_DEFAULT} from './api.ts'
 import {LOG_LEVELS} from './log-level.ts'
-import {BPF_LEVELS, MAPS} from './maps.ts'
+import {BPF_LEVELS} from './map-fields.ts'
+import {MAPS} from './maps.ts'
 
 interface KindRow {
   /** How long an answer may be shown again. */

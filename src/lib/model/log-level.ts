@@ -2,7 +2,7 @@
 /** Log levels of daemons and of their BPF programs. */
 import {UsageError} from '../errors.ts'
 import {LOGGER_BPF, LOGGER_DEFAULT} from './api.ts'
-import {BPF_LEVELS} from './maps.ts'
+import {BPF_LEVELS} from './map-fields.ts'
 
 /** Quietest first. Names that Go daemons take (logrus), and ours. */
 export const LOG_LEVELS = ['panic', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
