@@ -125,6 +125,16 @@ export class KernelError extends KmeshError {
   }
 }
 
+/** A program that we ran failed. Some, CNI plugins among them, say why on stdout. */
+export class CommandError extends KmeshError {
+  override readonly name = 'CommandError'
+  readonly stdout: string
+  constructor(message: string, stdout: string, options: KmeshErrorOptions = {}) {
+    super(message, {code: 'CommandFailed', ...options})
+    this.stdout = stdout
+  }
+}
+
 /** Bytes do not have the layout that we know. */
 export class LayoutError extends KmeshError {
   override readonly name = 'LayoutError'

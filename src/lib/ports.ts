@@ -355,7 +355,7 @@ export interface RunningProcess {
 export interface Commands {
   /**
    * Runs to the end and gives what it printed to stdout.
-   * @throws KmeshError `CommandFailed` with the program, its exit status and its stderr
+   * @throws CommandError `CommandFailed` with the program, its exit status, its stderr and stdout; KmeshError of that code where it did not start
    */
   run(request: CommandRequest): Promise<string>
   /** @throws KmeshError `CommandFailed` where it cannot be started */

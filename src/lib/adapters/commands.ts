@@ -2,7 +2,7 @@
 /** Programs of this machine, run in a network namespace and a cgroup. */
 import {type ChildProcess, spawn} from 'node:child_process'
 import {closeSync, existsSync, openSync} from 'node:fs'
-import {KmeshError, messageOf} from '../errors.ts'
+import {CommandError, KmeshError, messageOf} from '../errors.ts'
 import type {CommandRequest, Commands, ProcessExit, ProcessRequest, RunningProcess} from '../ports.ts'
 
 const DEFAULT_TIMEOUT_MS = 10_000
@@ -69,14 +69,14 @@ async function runToEnd(request: CommandRequest): Promise<string> {
   child.stdin.on('error', () => {})
   child.stdin.end(request.input ?? '')
   const exit = await exitOf(child, request.file)
-  if (exit.exitCode !== 0) throw failed(request, exit, await stderr)
+  if (exit.exitCode !== 0) throw failed(request, exit, await stdout, await stderr)
   return await stdout
 }
 
-function failed(request: CommandRequest, exit: ProcessExit, stderr: string): KmeshError {
+function failed(request: CommandRequest, exit: ProcessExit, stdout: string, stderr: string): CommandError {
   const how = exit.signal === null ? `exit status ${exit.exitCode}` : exit.signal
   const line = [request.file, ...request.args].join(' ')
-  return new KmeshError(`${line}: ${how}: ${stderr.trim() || 'no message'}`, {code: 'CommandFailed'})
+  return new CommandError(`${line}: ${how}: ${stderr.trim() || 'no message'}`, stdout)
 }
 
 async function collect(stream: NodeJS.ReadableStream): Promise<string> {

@@ -61,6 +61,11 @@ export class ContainerRunner {
     })
   }
 
+  /** Its pod is not there yet: why. */
+  waitFor(message: string): void {
+    this.#become({kind: 'waiting', reason: 'ContainerCreating', message})
+  }
+
   /** SIGTERM, `graceMs`, then SIGKILL for all of it; resolves when the process is gone. */
   async stop(graceMs: number): Promise<void> {
     this.#stop.abort()

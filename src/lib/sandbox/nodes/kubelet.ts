@@ -4,7 +4,9 @@ import {KmeshError, messageOf} from '../../errors.ts'
 import {type Pod, RESOURCES} from '../../model/kube.ts'
 import type {Informer, Informers} from '../../ports.ts'
 import {type Addresses, FIRST_POD, LAST_POD} from './addresses.ts'
+import {cniFolders, makeCniFolders} from './cni-conflist.ts'
 import type {NodeContext} from './node-context.ts'
+import {ChainedPodNetwork, type PodNetwork, plainPodNetwork} from './pod-network.ts'
 import {type AddressPool, PodWorker} from './pod-worker.ts'
 
 export interface Kubelet {
@@ -15,7 +17,7 @@ export interface Kubelet {
 
 export function startKubelet(node: NodeContext, informers: Informers): Kubelet {
   const workers = new Map<string, PodWorker>()
-  const pool = addressPool(node)
+  const services = {pool: addressPool(node), network: podNetworkOf(node)}
 
   const finish = (worker: PodWorker, done: Promise<void>): void => {
     done
@@ -49,7 +51,7 @@ export function startKubelet(node: NodeContext, informers: Informers): Kubelet {
 
   function startWorker(pod: Pod, uid: string): PodWorker | undefined {
     try {
-      const worker = new PodWorker(node, pool, pod)
+      const worker = new PodWorker(node, services, pod)
       workers.set(uid, worker)
       return worker
     } catch (error) {
@@ -64,6 +66,13 @@ export function startKubelet(node: NodeContext, informers: Informers): Kubelet {
       [...workers.values()].find(({facts}) => facts.namespace === namespace && facts.name === name),
     close: () => informer.close(),
   }
+}
+
+function podNetworkOf(node: NodeContext): PodNetwork {
+  if (node.backend === 'memory') return plainPodNetwork(node)
+  const folders = cniFolders(node.paths, node.name)
+  makeCniFolders(folders)
+  return new ChainedPodNetwork(node, folders)
 }
 
 /** Goes round, so that the address of a pod that just ended is not given to the next one at once. */

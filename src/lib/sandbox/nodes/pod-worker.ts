@@ -9,10 +9,15 @@ import {podRecordFile, writeJson} from '../state.ts'
 import type {Addresses} from './addresses.ts'
 import {ContainerRunner} from './container.ts'
 import type {NodeContext} from './node-context.ts'
+import {PodEvents} from './pod-events.ts'
 import {containerSettings, type PodFacts, podRecord} from './pod-facts.ts'
+import type {PodNetwork} from './pod-network.ts'
 import {podStatus} from './pod-status.ts'
 
 const RETRY_MS = 500
+const LAST_NETWORK_RETRY_MS = 4000
+/** As kubelets call it. */
+const NO_NETWORK = 'FailedCreatePodSandBox'
 const DEFAULT_GRACE_SECONDS = 30
 const CGROUP_TIMEOUT_MS = 5000
 
@@ -22,30 +27,40 @@ export interface AddressPool {
   give(addresses: Addresses): void
 }
 
+/** What the pods of a node share. */
+export interface PodServices {
+  readonly pool: AddressPool
+  readonly network: PodNetwork
+}
+
 export class PodWorker {
   #pod: Pod
   readonly #node: NodeContext
-  readonly #pool: AddressPool
+  readonly #services: PodServices
   readonly #facts: PodFacts
   #runners: ContainerRunner[] = []
   #started: Promise<void>
   #ending: Promise<void> | undefined
+  /** Aborted when it ends: then nothing is tried again. */
+  readonly #isEnding = new AbortController()
+  #hasNetwork: boolean
   /** The object is gone from the API; nothing is written any more. */
   #isDeleted = false
   #statusWanted = false
   #statusLoop: Promise<void> | undefined
 
-  constructor(node: NodeContext, pool: AddressPool, pod: Pod) {
+  constructor(node: NodeContext, services: PodServices, pod: Pod) {
     this.#node = node
-    this.#pool = pool
+    this.#services = services
     this.#pod = pod
     const hostNetwork = pod.spec?.hostNetwork === true
+    this.#hasNetwork = hostNetwork
     this.#facts = {
       namespace: pod.metadata.namespace ?? '',
       name: pod.metadata.name ?? '',
       uid: pod.metadata.uid ?? '',
       hostNetwork,
-      addresses: hostNetwork ? node.addresses : pool.take(),
+      addresses: hostNetwork ? node.addresses : services.pool.take(),
       cgroup: join(node.cgroup, hostNetwork ? 'system' : 'kubepods', `pod${pod.metadata.uid}`),
       startedAt: `${new Date(node.clock.nowMs()).toISOString().slice(0, 19)}Z`,
     }
@@ -82,12 +97,12 @@ export class PodWorker {
 
   /** Stops it, takes its things away and then the object out of the API. */
   end(graceMs: number): Promise<void> {
+    this.#isEnding.abort()
     this.#ending ??= this.#end(graceMs)
     return this.#ending
   }
 
   async #start(): Promise<void> {
-    if (!this.#facts.hostNetwork) await this.#addNetwork()
     const spec = this.#pod.spec
     this.#runners = (spec?.containers ?? []).map(
       (container) =>
@@ -97,29 +112,36 @@ export class PodWorker {
           () => this.#changed(),
         ),
     )
+    if (!this.#facts.hostNetwork) await this.#addNetwork()
     if (this.#ending !== undefined || this.#node.stopping.aborted) return
     this.#writeRecord()
     for (const runner of this.#runners) runner.start()
   }
 
+  /** Tries until it has one or ends; meanwhile status and events say what is in the way. */
   async #addNetwork(): Promise<void> {
-    while (this.#ending === undefined && !this.#node.stopping.aborted) {
+    const events = new PodEvents(this.#node, this.#facts)
+    const stopping = AbortSignal.any([this.#isEnding.signal, this.#node.stopping])
+    for (let waitMs = RETRY_MS; !stopping.aborted; waitMs = Math.min(waitMs * 2, LAST_NETWORK_RETRY_MS)) {
       try {
-        await this.#node.network.addPod(this.#node, this.#facts)
+        await this.#services.network.add(this.#facts)
+        this.#hasNetwork = true
         return
       } catch (error) {
+        if (stopping.aborted) return
         this.#complain('its network cannot be made', error)
-        await this.#removeNetwork()
-        await this.#node.clock.sleep(RETRY_MS)
+        for (const runner of this.#runners) runner.waitFor(`${NO_NETWORK}: ${messageOf(error)}`)
+        await events
+          .warn(NO_NETWORK, `Failed to create pod sandbox: ${messageOf(error)}`)
+          .catch((thrown: unknown) => this.#complain('its event cannot be written', thrown))
+        await this.#node.clock.sleep(waitMs, stopping).catch(() => {})
       }
     }
   }
 
   async #removeNetwork(): Promise<void> {
-    try {
-      await this.#node.network.removePod(this.#node.name, this.#facts)
-    } catch (error) {
-      this.#complain('its network cannot be taken away', error)
+    for (const problem of await this.#services.network.remove(this.#facts)) {
+      this.#complain('its network cannot be taken away', problem)
     }
   }
 
@@ -131,7 +153,7 @@ export class PodWorker {
     }
     if (!this.#facts.hostNetwork) {
       await this.#removeNetwork()
-      this.#pool.give(this.#facts.addresses)
+      this.#services.pool.give(this.#facts.addresses)
     }
     rmSync(podRecordFile(this.#node.paths, this.#facts.namespace, this.#facts.name), {force: true})
     for (const runner of this.#runners) rmSync(runner.settings.outputFile, {force: true})
@@ -185,7 +207,7 @@ export class PodWorker {
     const nowMs = this.#node.clock.nowMs()
     const view = {
       startedAt: this.#facts.startedAt,
-      addresses: this.#facts.addresses.map(({address}) => address),
+      addresses: this.#hasNetwork ? this.#facts.addresses.map(({address}) => address) : [],
       nodeAddresses: this.#node.addresses.map(({address}) => address),
       restartPolicy: this.#pod.spec?.restartPolicy ?? 'Always',
       containers: this.#runners.map((runner) => ({
