@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** HTTP requests to one API server: credentials, deadlines, retries of reads, limits. */
-import type {TLSSocket} from 'node:tls'
-import {Agent, type Dispatcher, ProxyAgent} from 'undici'
-import {EXIT, KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
+import type {Dispatcher} from 'undici'
+import {EXIT, type KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
 import type {Clock, Log} from '../ports.ts'
+import {KubeAgent} from './kube-agent.ts'
 import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
 import type {Connection, Credentials} from './kubeconfig.ts'
 import {textOf} from './lines.ts'
-import {TlsConnector} from './tls-connector.ts'
+import type {TlsConnector} from './tls-connector.ts'
 
 export interface HttpOptions {
   readonly clock: Clock
@@ -42,12 +42,13 @@ const CREDENTIALS_MS = 10_000
 export class KubeHttp {
   readonly connection: Connection
   private readonly options: HttpOptions
-  private agent: {of: Credentials['tls']; key: string; dispatcher: Dispatcher; tls: TlsConnector} | undefined
+  private readonly pool: KubeAgent
   private known: {credentials: Promise<Credentials>; atMs: number} | undefined
 
   constructor(connection: Connection, options: HttpOptions) {
     this.connection = connection
     this.options = options
+    this.pool = new KubeAgent(connection, options)
   }
 
   /** The parsed answer; reads are retried. */
@@ -91,7 +92,7 @@ export class KubeHttp {
 
   /** What opens connections for WebSockets: the same certificates and sessions as for requests. */
   tls(credentials: Credentials): TlsConnector {
-    return this.agentOf(credentials).tls
+    return this.pool.of(credentials).tls
   }
 
   /** Credentials of now, for WebSockets too. */
@@ -107,8 +108,7 @@ export class KubeHttp {
   }
 
   async close(): Promise<void> {
-    await this.agent?.dispatcher.destroy()
-    this.agent = undefined
+    await this.pool.close()
   }
 
   private async attempt(request: HttpRequest, signal: AbortSignal): Promise<unknown> {
@@ -132,7 +132,7 @@ export class KubeHttp {
   private async send(request: HttpRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const credentials = await this.credentials()
     const base = new URL(this.connection.server)
-    return this.dispatcher(credentials).request({
+    return this.pool.of(credentials).dispatcher.request({
       origin: base.origin,
       path: `${base.pathname.replace(/\/$/, '')}${request.url}`,
       method: request.method,
@@ -146,63 +146,6 @@ export class KubeHttp {
         ...(request.body === undefined ? {} : {'content-type': request.contentType ?? 'application/json'}),
       },
       body: request.body === undefined ? null : JSON.stringify(request.body),
-    })
-  }
-
-  private dispatcher(credentials: Credentials): Dispatcher {
-    return this.agentOf(credentials).dispatcher
-  }
-
-  /** One pool for a set of certificates; an exec plugin may bring new ones. */
-  private agentOf({tls}: Credentials): NonNullable<KubeHttp['agent']> {
-    if (this.agent?.of === tls) return this.agent
-    const key = Object.entries(tls).join('\n')
-    if (this.agent?.key !== key) {
-      this.agent?.dispatcher.close().catch(() => undefined)
-      const connector = new TlsConnector(tls)
-      this.agent = {of: tls, key, tls: connector, dispatcher: this.createAgent(tls, connector)}
-    }
-    return this.agent
-  }
-
-  private createAgent(tls: Credentials['tls'], connector: TlsConnector): Dispatcher {
-    const {proxyUrl, server} = this.connection
-    const timeout = this.options.connectTimeoutMs
-    const connect = {...tls, timeout}
-    if (proxyUrl === undefined && server.startsWith('https:')) {
-      return new Agent({
-        pipelining: 1,
-        connect: (target, callback) => this.connect(connector, target, callback),
-      })
-    }
-    if (proxyUrl === undefined)
-      return new Agent({connect: connect as Agent.Options['connect'] & object, pipelining: 1})
-    if (!/^https?:/.test(proxyUrl)) {
-      throw new KmeshError(`proxy-url ${proxyUrl} is not supported: only http and https proxies are`, {
-        code: 'UnsupportedProxy',
-      })
-    }
-    return new ProxyAgent({uri: proxyUrl, requestTls: connect as ProxyAgent.Options['requestTls'] & object})
-  }
-
-  private connect(
-    connector: TlsConnector,
-    {hostname, port}: {hostname: string; port: string},
-    callback: (...result: [null, TLSSocket] | [Error, null]) => void,
-  ): void {
-    const socket = connector.open(hostname.replace(/^\[|\]$/g, ''), Number(port || 443))
-    const stop = this.options.clock.after(this.options.connectTimeoutMs, () => {
-      socket.destroy(Object.assign(new Error('no connection in time'), {code: 'ETIMEDOUT'}))
-    })
-    const onError = (error: Error): void => {
-      stop()
-      callback(error, null)
-    }
-    socket.setNoDelay(true).once('error', onError)
-    socket.once('secureConnect', () => {
-      stop()
-      socket.off('error', onError)
-      callback(null, socket)
     })
   }
 
