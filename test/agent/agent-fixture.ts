@@ -62,7 +62,12 @@ export async function startFixture(
     clock: before.clock ?? fakeClock(),
     output: [] as string[],
   }
-  const env = {NODE_NAME: 'n1', KMESH_BPF_FS_PATH: '/bpf', KMESH_ADMIN_ADDRESS: '127.0.0.1:0'}
+  const env = {
+    NODE_NAME: 'n1',
+    KMESH_BPF_FS_PATH: '/bpf',
+    KMESH_ADMIN_ADDRESS: '127.0.0.1:0',
+    KMESH_CNI: 'off',
+  }
   const options = parseOptions(flags, env)
   const agent = await startAgent(
     {

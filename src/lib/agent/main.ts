@@ -19,7 +19,8 @@ import type {VersionReply} from '../model/api.ts'
 import type {Kube} from '../ports.ts'
 import {type AgentParts, type RunningAgent, startAgent} from './agent.ts'
 import {Loggers} from './loggers.ts'
-import {type AgentOptions, helpText, parseOptions} from './options.ts'
+import {helpText} from './option-rows.ts'
+import {type AgentOptions, parseOptions} from './options.ts'
 import {uninstall} from './uninstall.ts'
 
 const STDOUT = 1

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Options of the agent: flags, each with an environment variable, checked once. */
-import {isAbsolute} from 'node:path'
+import {isAbsolute, join} from 'node:path'
 import {parseArgs} from 'node:util'
 import {messageOf, UsageError} from '../errors.ts'
-import {ADMIN_PORT, type Backend, type ExistingPods} from '../model/api.ts'
+import type {Backend, ExistingPods} from '../model/api.ts'
 import {mapRow} from '../model/maps.ts'
 import {type LogLevel, parseLogLevel} from './log-format.ts'
+import {ROWS} from './option-rows.ts'
 
 export interface AgentOptions {
   readonly command: 'run' | 'uninstall' | 'help' | 'version'
@@ -29,74 +30,19 @@ export interface AgentOptions {
   /** Undefined: the one that comes with the program. */
   readonly bpfObject: string | undefined
   readonly logLevel: LogLevel
+  /** Absolute, as the node sees it, like all paths below. */
+  readonly runDir: string
+  /** Undefined: everything about CNI is off. */
+  readonly cni: CniOptions | undefined
 }
 
-interface OptionRow {
-  readonly flag: string
-  readonly env: string
-  readonly value: string | undefined
-  readonly fallback: string | undefined
-  readonly help: string
-}
-
-const ROWS: readonly OptionRow[] = [
-  row('bpf-fs-path', 'KMESH_BPF_FS_PATH', 'DIR', '/sys/fs/bpf', 'BPF file system for the pins'),
-  row(
-    'cgroup2-path',
-    'KMESH_CGROUP2_PATH',
-    'DIR',
-    '/mnt/kmesh_cgroup2',
-    'cgroup v2 to attach the programs to',
-  ),
-  row('node-name', 'NODE_NAME', 'NAME', undefined, 'name of this node in Kubernetes (required)'),
-  row(
-    'kubeconfig',
-    'KMESH_KUBECONFIG',
-    'FILE',
-    undefined,
-    'kubeconfig; without it the service account of the pod',
-  ),
-  row(
-    'admin-address',
-    'KMESH_ADMIN_ADDRESS',
-    'HOST:PORT',
-    `127.0.0.1:${ADMIN_PORT}`,
-    'admin API, local addresses only',
-  ),
-  row('state-dir', 'KMESH_STATE_DIR', 'DIR', '/var/lib/kmesh', 'ids, leases and enrolled pods'),
-  row('proc-path', 'KMESH_PROC_PATH', 'DIR', '/proc', "the node's /proc"),
-  row(
-    'existing-pods',
-    'KMESH_EXISTING_PODS',
-    'live|untouched',
-    'live',
-    'do namespace labels act on running pods',
-  ),
-  row('pods', 'KMESH_PODS', 'all|node', 'all', 'pods to watch'),
-  row(
-    'map-size',
-    'KMESH_MAP_SIZE',
-    'NAME=N',
-    undefined,
-    'entries of one map; repeatable (environment: comma-separated)',
-  ),
-  row('take-over', 'KMESH_TAKE_OVER', undefined, undefined, 'replace the pins of another data plane'),
-  row('persist-settings', 'KMESH_PERSIST_SETTINGS', undefined, undefined, 'keep log levels over a restart'),
-  row('cluster-domain', 'KMESH_CLUSTER_DOMAIN', 'NAME', 'cluster.local', 'DNS suffix of services'),
-  row('bpf-object', 'KMESH_BPF_OBJECT', 'FILE', undefined, 'eBPF programs, instead of the built-in ones'),
-  row('log-level', 'KMESH_LOG_LEVEL', 'LEVEL', 'info', "level of the logger 'default'"),
-  row('backend', 'KMESH_BACKEND', 'kernel|memory', 'kernel', 'where the maps are; memory redirects nothing'),
-  row('mode', 'KMESH_MODE', 'dual-engine', 'dual-engine', 'data plane mode'),
-]
-
-function row(
-  flag: string,
-  env: string,
-  value: string | undefined,
-  fallback: string | undefined,
-  help: string,
-): OptionRow {
-  return {flag, env, value, fallback, help}
+export interface CniOptions {
+  readonly etcPath: string
+  /** Undefined: the lexically first usable one. */
+  readonly conflistName: string | undefined
+  readonly binPath: string
+  readonly runtimePath: string
+  readonly failurePolicy: 'fail' | 'ignore'
 }
 
 type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
@@ -135,7 +81,27 @@ export function parseOptions(args: readonly string[], env: Environment): AgentOp
     clusterDomain: text('cluster-domain'),
     bpfObject: read('bpf-object'),
     logLevel: logLevel(text('log-level')),
+    runDir: absolute('run-dir', text('run-dir')),
+    cni: oneOf('cni', text('cni'), ['on', 'off']) === 'on' ? cniOptions(text, read) : undefined,
   }
+}
+
+function cniOptions(text: (flag: string) => string, read: (flag: string) => string | undefined): CniOptions {
+  const binPath = absolute('cni-bin-path', text('cni-bin-path'))
+  const runtimePath = read('cni-runtime-path') ?? join(binPath, '.kmesh-cni')
+  return {
+    etcPath: absolute('cni-etc-path', text('cni-etc-path')),
+    conflistName: conflistName(read('conflist-name')),
+    binPath,
+    runtimePath: absolute('cni-runtime-path', runtimePath),
+    failurePolicy: oneOf('cni-failure-policy', text('cni-failure-policy'), ['fail', 'ignore']),
+  }
+}
+
+/** CNI runtimes read lists from files of this ending only. */
+function conflistName(name: string | undefined): string | undefined {
+  if (name === undefined || /^[^/]+\.conflist$/.test(name)) return name
+  throw bad('conflist-name', `'${name}' is not the name of a .conflist file`)
 }
 
 function parse(args: readonly string[]) {
@@ -223,23 +189,4 @@ function isOn(flag: string, values: Values, env: string | undefined): boolean {
 
 function bad(flag: string, what: string): UsageError {
   return new UsageError(`--${flag}: ${what}`, {parameter: flag})
-}
-
-export function helpText(): string {
-  const options = ROWS.map(({flag, env, value, fallback, help}) => {
-    const left = `  --${flag}${value === undefined ? '' : ` ${value}`}`
-    return `${left.padEnd(36)}${help} [${env}${fallback === undefined ? '' : `, ${fallback}`}]`
-  })
-  return `Node agent of the mesh: fills BPF maps from Kubernetes, enrolls pods, serves the admin API.
-
-Usage: kmesh-daemon [OPTIONS]              run until SIGTERM or SIGINT; the data plane stays
-       kmesh-daemon uninstall [OPTIONS]    take everything out that the agent put there
-
-Options [environment, default]:
-${options.join('\n')}
-  --help, -h                          this text
-  --version                           version
-
-Exit status: 0 stopped on request, 1 failure, 2 wrong option, 6 denied, 7 another agent runs.
-`
 }

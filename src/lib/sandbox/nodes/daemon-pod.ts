@@ -25,6 +25,7 @@ export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
     'node-name': node.name,
     kubeconfig: files.kubeconfig,
     'state-dir': files.stateDir,
+    cni: 'off',
   }
   return {
     apiVersion: 'v1',
