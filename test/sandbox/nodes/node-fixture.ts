@@ -87,6 +87,7 @@ export async function layNodes(suffix: string): Promise<Ground> {
 /** Pods of an API: keeps what is written, tells one handler. */
 export class FakePods {
   readonly pods = new Map<string, Pod>()
+  readonly events: KubeObject[] = []
   readonly deletes: {name: string; gracePeriodSeconds: number | undefined}[] = []
   #handler: InformerHandler<KubeObject> | undefined
 
@@ -104,7 +105,12 @@ export class FakePods {
   }
 
   readonly kube = {
+    create: async (_path: ResourcePath, object: KubeObject) => {
+      this.events.push(object)
+      return object
+    },
     mergePatch: async (path: ResourcePath, patch: {status: object}) => {
+      if (path.resource === 'events') return this.#patchEvent(path.name, patch)
       const pod = this.pods.get(path.name ?? '')
       if (pod === undefined) throw new KubeStatusError(404, 'NotFound', `pods "${path.name}" not found`)
       this.#put({...pod, status: {...pod.status, ...patch.status}})
@@ -117,6 +123,11 @@ export class FakePods {
       if (pod !== undefined) this.#handler?.onDelete(pod)
     },
   } as unknown as Kube
+
+  #patchEvent(name: string | undefined, patch: object): void {
+    const index = this.events.findIndex(({metadata}) => metadata.name === name)
+    this.events[index] = {...this.events[index]!, ...patch}
+  }
 
   #put(pod: Pod): void {
     const previous = this.pods.get(pod.metadata.name ?? '')
