@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Daemons on real sockets: ours, a Go daemon, and broken ones of every kind. */
-import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http'
-import type {AddressInfo, Socket} from 'node:net'
+import type {IncomingMessage, ServerResponse} from 'node:http'
+import {listenLocally} from './local-server.ts'
 
 export interface FakeDaemon {
   readonly port: number
@@ -27,28 +27,12 @@ async function serve(
   levels = new Map<string, string>(),
 ): Promise<FakeDaemon> {
   const requests: string[] = []
-  const sockets = new Set<Socket>()
-  const server: Server = createServer((request, response) => {
+  const server = await listenLocally((request, response) => {
     requests.push(`${request.method} ${request.url}`)
     if (options.override?.(request, response)) return
     void handler(request, response)
   })
-  server.on('connection', (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket)).on('error', () => undefined)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const {port} = server.address() as AddressInfo
-  return {
-    port,
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    levels,
-    close: async () => {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  return {...server, requests, levels}
 }
 
 function text(response: ServerResponse, status: number, body: string): void {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A Go daemon of any version and mode on a real socket: status, headers and texts as contracts 1 and 11 give them. */
-import {createServer, type IncomingMessage, type ServerResponse} from 'node:http'
-import type {AddressInfo, Socket} from 'node:net'
+import type {IncomingMessage, ServerResponse} from 'node:http'
+import {listenLocally} from '../local-server.ts'
 import {type GoMode, type GoVersion, TRAITS, type Traits} from './dialects.ts'
 import {bpfDump, configDump, goJson} from './dumps.ts'
 import {answerLoggers} from './loggers.ts'
@@ -34,7 +34,6 @@ export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
   const levels = new Map(['default', 'fileOnly', 'bpf'].map((name) => [name, 'info']))
   const toggles = {monitoring: true}
   const requests: string[] = []
-  const sockets = new Set<Socket>()
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const {method = 'GET'} = request
     // `//version` is a path here, no host.
@@ -55,22 +54,10 @@ export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
     }
     send(request, response, override?.(method, url.pathname) ?? answer())
   }
-  const server = createServer((request, response) => {
+  const server = await listenLocally((request, response) => {
     serve(request, response).catch((error: unknown) => response.destroy(error as Error))
   })
-  server.on('connection', (socket) => sockets.add(socket.on('error', () => undefined)))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const {port} = server.address() as AddressInfo
-  return {
-    port,
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    levels,
-    close: async () => {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  return {...server, requests, levels}
 }
 
 function answerFixed(traits: Traits, version: GoVersion, mode: GoMode, path: string, seed: number): Answer {
