@@ -37,6 +37,7 @@ const COMMANDS: ManifestCommands = {
   'enroll:pod': {args: {name: {}}, strict: false, flags: {...shared, namespace}},
   'log:get': {args: {logger: {}}, flags: shared},
   'log:set-level': {args: {level: {}}, strict: false, flags: shared},
+  'toggle:set': {args: {toggle: {}}, strict: false, flags: shared},
   'dump:maps': {args: {map: {}}, strict: false, flags: shared},
   'sandbox:exec': {args: {pod: {}}, strict: false, flags: {name: option('name'), namespace}},
   completion: {args: {shell: {options: ['bash', 'zsh']}}, flags: {quiet}},
@@ -69,7 +70,7 @@ const STATUS_FLAGS = [
 
 /** Words, what is shown when no live value is known. */
 const FIXED: readonly (readonly [string[], string[]])[] = [
-  [[''], ['status', 'enroll', 'log', 'dump', 'sandbox', 'completion', 'help', ':4']],
+  [[''], ['status', 'enroll', 'log', 'toggle', 'dump', 'sandbox', 'completion', 'help', ':4']],
   [['s'], ['status', 'sandbox', ':4']],
   [['enr'], ['enroll', ':4']],
   [
@@ -144,6 +145,14 @@ const FIXED: readonly (readonly [string[], string[]])[] = [
   [
     ['log', 'set-level', 'bpf='],
     ['bpf=error', 'bpf=warn', 'bpf=info', 'bpf=debug', ':4'],
+  ],
+  [
+    ['toggle', 'set', 'access-log=on', ''],
+    ['authz=', 'monitoring=', 'workload-metrics=', 'connection-metrics=', ':6'],
+  ],
+  [
+    ['toggle', 'set', 'authz=o'],
+    ['authz=on', 'authz=off', ':4'],
   ],
   [
     ['log', 'set-level', 'manage=t'],

@@ -51,6 +51,8 @@ const CHECKS: {readonly [E in EndpointName]: Check} = {
     expiresAt: optional(nullable(isText)),
   }),
   setLogger: isText,
+  toggle: shape({enabled: isFlag}),
+  setToggle: isText,
   configDump: anyObject,
   bpfDump: anyObject,
   maps: listOf(

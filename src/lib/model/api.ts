@@ -168,6 +168,10 @@ export interface Endpoints {
   configDump: {params: {readonly path?: string | undefined}; reply: Readonly<Record<string, unknown>>}
   /** `path` by dialect and mode; the answer is read by model/bpf-dump. */
   bpfDump: {params: {readonly path?: string | undefined}; reply: Readonly<Record<string, unknown>>}
+  /** `path` by toggle (model/toggle). Go daemons up to v1.2 answer 405. */
+  toggle: {params: {readonly path?: string | undefined}; reply: {readonly enabled: boolean}}
+  /** Answers nothing. */
+  setToggle: {params: {readonly path?: string | undefined; readonly enable: boolean}; reply: string}
   maps: {params: Record<never, never>; reply: readonly MapListEntry[]}
   /** Newline-delimited JSON: {@link MapEntryLine}, last `{"end":true,"entries":n}` or `{"error":{...}}`. */
   map: {params: {readonly name: string}; reply: never}
@@ -218,6 +222,8 @@ export const ENDPOINTS: {readonly [E in EndpointName]: EndpointRow} = {
   bpfDump: row('GET', '/debug/config_dump/bpf/dual-engine', 'values of the BPF maps, without keys', {
     elsewhere: true,
   }),
+  toggle: row('GET', '/authz', 'whether a toggle is on', {elsewhere: true}),
+  setToggle: row('POST', '/authz', 'switch a toggle', {query: ['enable'], answer: 'text', elsewhere: true}),
   maps: row('GET', '/debug/bpf/maps', 'BPF maps with their sizes', {own: true}),
   map: row('GET', '/debug/bpf/maps/{name}', 'entries of one BPF map', {own: true, answer: 'lines'}),
   enrollment: row('GET', '/debug/enrollment', 'every pod of the node: intent and capture', {own: true}),

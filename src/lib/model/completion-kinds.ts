@@ -4,6 +4,7 @@ import {LOGGER_BPF, LOGGER_DEFAULT} from './api.ts'
 import {LOG_LEVELS} from './log-level.ts'
 import {BPF_LEVELS} from './map-fields.ts'
 import {MAPS} from './maps.ts'
+import {TOGGLE_NAMES, TOGGLE_VALUES} from './toggle.ts'
 
 interface KindRow {
   /** How long an answer may be shown again. */
@@ -35,6 +36,16 @@ export interface ArgumentRow {
   readonly live: LiveKind
   /** A word may be NAME=LEVEL. */
   readonly levels?: boolean
+}
+
+/** Arguments that are NAME=VALUE of names which are known without asking. */
+export const PAIR_ARGUMENTS: Readonly<Record<string, PairRow>> = {
+  'toggle:set': {names: TOGGLE_NAMES, values: TOGGLE_VALUES},
+}
+
+export interface PairRow {
+  readonly names: readonly string[]
+  readonly values: readonly string[]
 }
 
 /** What the arguments of a command are. */

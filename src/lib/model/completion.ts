@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** From the words typed so far to what may stand next. */
-import {ARGUMENTS, kindOfFlag, type LiveKind, levelsOf} from './completion-kinds.ts'
+import {
+  ARGUMENTS,
+  kindOfFlag,
+  type LiveKind,
+  levelsOf,
+  PAIR_ARGUMENTS,
+  type PairRow,
+} from './completion-kinds.ts'
 import {
   type Environment,
   flagOf,
@@ -200,11 +207,24 @@ function planArgument(
   if (id === 'sandbox:exec' && positionals.length > 0) return {...base, files: true}
   const isFull = command.strict !== false && positionals.length >= args.length
   if (isFull) return {...base, fixed: read.ended ? [] : flagCandidates(command, read)}
+  const pairs = Object.hasOwn(PAIR_ARGUMENTS, id) ? PAIR_ARGUMENTS[id] : undefined
+  if (pairs !== undefined) return planPair(pairs, positionals, base)
   if (row === undefined) {
     return {...base, fixed: (args[positionals.length]?.options ?? []).map((value) => ({value}))}
   }
   if (row.levels) return planLevel(positionals, base)
   return {...base, live: row.live, exclude: positionals}
+}
+
+/** `NAME=VALUE`, each name once. */
+function planPair({names, values}: PairRow, typed: readonly string[], base: CompletionPlan): CompletionPlan {
+  const end = base.partial.indexOf('=') + 1
+  if (end > 0) {
+    const [prefix, partial] = [base.partial.slice(0, end), base.partial.slice(end)]
+    return {...base, prefix, partial, fixed: values.map((value) => ({value}))}
+  }
+  const free = names.filter((name) => !typed.some((word) => word.startsWith(`${name}=`)))
+  return {...base, fixed: free.map((name) => ({value: `${name}=`}))}
 }
 
 /** `LEVEL` or `LOGGER=LEVEL`. */

@@ -5,6 +5,7 @@
  */
 import {KmeshError} from '../errors.ts'
 import type {Capability, DaemonMode, VersionReply} from './api.ts'
+import {TOGGLE_NAMES, type ToggleName} from './toggle.ts'
 
 export type DialectName = 'own' | 'v0.4.0' | 'v0.5' | 'v1.0' | 'v1.1' | 'v1.2'
 
@@ -32,6 +33,8 @@ export interface DialectRow {
   /** Loggers where they cannot be listed. */
   readonly assumedLoggers: readonly string[]
   readonly enrollment: EnrollmentRuleSet
+  /** Those that exist; in kernel-native mode none works. */
+  readonly toggles: readonly ToggleName[]
 }
 
 function paths(dual: string, native: string, under: string): DialectRow['configDump'] {
@@ -42,6 +45,8 @@ const OLD_CONFIG = paths('workload', 'ads', '/debug/config_dump')
 const NEW_CONFIG = paths('dual-engine', 'kernel-native', '/debug/config_dump')
 const NEW_BPF = paths('dual-engine', 'kernel-native', '/debug/config_dump/bpf')
 
+const V1_0_TOGGLES = TOGGLE_NAMES.filter((name) => name !== 'connection-metrics')
+
 const LATEST: Omit<DialectRow, 'name' | 'title'> = {
   configDump: NEW_CONFIG,
   bpfDump: NEW_BPF,
@@ -49,10 +54,11 @@ const LATEST: Omit<DialectRow, 'name' | 'title'> = {
   missing: [],
   assumedLoggers: [],
   enrollment: 'standard',
+  toggles: TOGGLE_NAMES,
 }
 
 export const DIALECTS: {readonly [N in DialectName]: DialectRow} = {
-  own: {...LATEST, name: 'own', title: 'the agent of this project'},
+  own: {...LATEST, name: 'own', title: 'the agent of this project', toggles: []},
   'v0.4.0': {
     ...LATEST,
     name: 'v0.4.0',
@@ -62,6 +68,7 @@ export const DIALECTS: {readonly [N in DialectName]: DialectRow} = {
     missing: ['listLoggers', 'readBpfLevel', 'bpfDumpDualEngine'],
     assumedLoggers: ['bpf', 'default', 'fileOnly'],
     enrollment: 'v0.4',
+    toggles: [],
   },
   'v0.5': {
     ...LATEST,
@@ -70,8 +77,9 @@ export const DIALECTS: {readonly [N in DialectName]: DialectRow} = {
     configDump: OLD_CONFIG,
     bpfDump: paths('workload', 'ads', '/debug/config_dump/bpf'),
     bpfShape: 'raw',
+    toggles: [],
   },
-  'v1.0': {...LATEST, name: 'v1.0', title: 'Kmesh v1.0', bpfShape: 'raw'},
+  'v1.0': {...LATEST, name: 'v1.0', title: 'Kmesh v1.0', bpfShape: 'raw', toggles: V1_0_TOGGLES},
   'v1.1': {...LATEST, name: 'v1.1', title: 'Kmesh v1.1'},
   'v1.2': {...LATEST, name: 'v1.2', title: 'Kmesh v1.2 or later'},
 }
