@@ -67,6 +67,7 @@ export async function startFixture(
     KMESH_BPF_FS_PATH: '/bpf',
     KMESH_ADMIN_ADDRESS: '127.0.0.1:0',
     KMESH_CNI: 'off',
+    KMESH_STATUS_ADDRESS: 'off',
   }
   const options = parseOptions(flags, env)
   const agent = await startAgent(

@@ -51,7 +51,14 @@ after(async () => {
 
 function daemon(...more: string[]): ChildProcess {
   const flags = ['--bpf-fs-path', fixture.bpffs, '--cgroup2-path', fixture.cgroup, '--node-name', 'n1']
-  const own = ['--kubeconfig', join(folder, 'kubeconfig'), '--state-dir', join(folder, 'state'), '--cni=off']
+  const own = [
+    '--kubeconfig',
+    join(folder, 'kubeconfig'),
+    '--state-dir',
+    join(folder, 'state'),
+    '--cni=off',
+    '--status-address=off',
+  ]
   const args = ['src/lib/agent/main.ts', ...flags, ...own, '--admin-address', `127.0.0.1:${port}`, ...more]
   const child = spawn(join(root, 'bin/with-node'), args, {cwd: root, stdio: ['ignore', 'pipe', 'pipe']})
   children.push(child)

@@ -52,3 +52,12 @@ test('help names each with its environment variable and default', () => {
     assert.match(helpText(), line)
   }
 })
+
+test('status: every address by default, one, none, and what is neither', () => {
+  const statusOf = (...args: string[]) => parseOptions(args, {NODE_NAME: 'n1'}).statusAddress
+  assert.deepEqual(statusOf(), {host: '0.0.0.0', port: 15_020})
+  assert.deepEqual(statusOf('--status-address=[::]:1'), {host: '::', port: 1})
+  assert.equal(statusOf('--status-address=off'), undefined)
+  for (const wrong of ['15020', 'a:b', ':1', '1.2.3.4:70000'])
+    assert.throws(() => statusOf(`--status-address=${wrong}`), /--status-address/)
+})

@@ -17,6 +17,7 @@ import {Reconciler} from './reconcile.ts'
 import {createRoutes} from './routes.ts'
 import {createAdminServer} from './server.ts'
 import {ServerProbe} from './server-probe.ts'
+import {startStatusServer} from './status-server.ts'
 import {Watches} from './watches.ts'
 
 export interface AgentParts {
@@ -39,6 +40,8 @@ const LEFT_BEHIND = {
 export interface RunningAgent {
   /** Port of the admin API; differs from the option where that was 0. */
   readonly adminPort: number
+  /** 0 where no status server runs. */
+  readonly statusPort: number
   /** Ends watching and serving; pins, links and enrolled pods stay. */
   stop(): Promise<void>
 }
@@ -54,6 +57,7 @@ export async function startAgent(
   version: VersionReply,
 ): Promise<RunningAgent> {
   const {loggers, clock, files} = parts
+  const status = await startStatusServer({...options, log: loggers.log('admin')})
   const loader = {bpf: parts.bpf, pins: parts.pins, log: loggers.log('loader')}
   const plane = loadDataPlane(loader, {...options, objectFile, version: version.gitVersion})
   const ids = new IdStore(files, clock, loggers.log('reconcile'))
@@ -78,6 +82,7 @@ export async function startAgent(
   const enroller = createEnroller(parts, options, plane, reconciler)
   const watches = createWatches(parts, options, reconciler, enroller)
   const probe = new ServerProbe(parts.kube, clock, loggers.log('watch'))
+  const checks = () => readiness(reconciler, [reconciler, enroller, ids], [watches, probe])
   const routes = createRoutes({
     version,
     levels,
@@ -86,24 +91,27 @@ export async function startAgent(
     routing: plane.routing,
     maps: plane.maps,
     names: {ofId: (id) => ids.table.nameOf(id), ofCookies: () => enroller.podsByCookie()},
-    ready: () => readiness(reconciler, [reconciler, enroller, ids], [watches, probe]),
+    ready: checks,
     enrollment: () => enroller.report(),
   })
   const server = createAdminServer(routes, loggers.log('admin'))
   const adminPort = await listen(server, options)
   watches.start()
   probe.start()
+  status.readyIs(checks)
   loggers
     .log('agent')
     .info('agent runs', {node: options.nodeName, admin: `${options.adminHost}:${adminPort}`})
   return {
     adminPort,
+    statusPort: status.port,
     stop: async () => {
       watches.close()
       probe.stop()
       reconciler.stop()
       enroller.stop()
       stopBpfLog()
+      status.close()
       server.close()
       server.closeAllConnections()
       await ids.close()
@@ -126,7 +134,8 @@ function createEnroller(
     annotator: new Annotator(parts.kube, parts.clock, log),
     existingPods: options.existingPods,
     adopted: plane.adopted,
-    namespaceLabels: (name) => cluster.namespaces.get(name)?.metadata.labels,
+    nodeName: options.nodeName,
+    namespace: (name) => cluster.namespaces.get(name),
   })
 }
 

@@ -34,6 +34,13 @@ export const ROWS: readonly OptionRow[] = [
     `127.0.0.1:${ADMIN_PORT}`,
     'admin API, local addresses only',
   ),
+  row(
+    'status-address',
+    'KMESH_STATUS_ADDRESS',
+    'HOST:PORT|off',
+    '0.0.0.0:15020',
+    'health and readiness for the kubelet',
+  ),
   row('state-dir', 'KMESH_STATE_DIR', 'DIR', '/var/lib/kmesh', 'ids, leases and enrolled pods'),
   row('proc-path', 'KMESH_PROC_PATH', 'DIR', '/proc', "the node's /proc"),
   row(

@@ -7,6 +7,7 @@ import type {Backend, ExistingPods} from '../model/api.ts'
 import {mapRow} from '../model/maps.ts'
 import {type LogLevel, parseLogLevel} from './log-format.ts'
 import {ROWS} from './option-rows.ts'
+import type {StatusAddress} from './status-server.ts'
 
 export interface AgentOptions {
   readonly command: 'run' | 'uninstall' | 'help' | 'version'
@@ -19,6 +20,8 @@ export interface AgentOptions {
   readonly kubeconfig: string | undefined
   readonly adminHost: string
   readonly adminPort: number
+  /** Undefined: off. */
+  readonly statusAddress: StatusAddress | undefined
   readonly stateDir: string
   readonly procPath: string
   readonly existingPods: ExistingPods
@@ -71,6 +74,7 @@ export function parseOptions(args: readonly string[], env: Environment): AgentOp
     kubeconfig: read('kubeconfig'),
     adminHost,
     adminPort,
+    statusAddress: statusAddress(text('status-address')),
     stateDir: absolute('state-dir', text('state-dir')),
     procPath: absolute('proc-path', text('proc-path')),
     existingPods: oneOf('existing-pods', text('existing-pods'), ['live', 'untouched']),
@@ -134,11 +138,19 @@ function commandOf(values: Values, positionals: readonly string[]): AgentOptions
 
 const LOCAL_HOSTS = ['127.0.0.1', 'localhost', '::1']
 
-function adminAddress(text: string): [string, number] {
+function hostAndPort(flag: string, text: string): StatusAddress {
   const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
-  const host = found?.[1] ?? found?.[2] ?? ''
   const port = Number(found?.[3] ?? -1)
-  if (found === null || port > 65_535) throw bad('admin-address', `'${text}' is not HOST:PORT`)
+  if (found === null || port > 65_535) throw bad(flag, `'${text}' is not HOST:PORT`)
+  return {host: found[1] ?? found[2] ?? '', port}
+}
+
+function statusAddress(text: string): StatusAddress | undefined {
+  return text === 'off' ? undefined : hostAndPort('status-address', text)
+}
+
+function adminAddress(text: string): [string, number] {
+  const {host, port} = hostAndPort('admin-address', text)
   if (!LOCAL_HOSTS.includes(host)) {
     throw bad('admin-address', `'${host}' is not local: the admin API has no credentials`)
   }

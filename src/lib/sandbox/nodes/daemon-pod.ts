@@ -10,6 +10,7 @@ import type {NodeContext} from './node-context.ts'
 export const MESH_NAMESPACE = 'kmesh-system'
 export const DAEMON_USER = 'system:serviceaccount:kmesh-system:kmesh'
 const ADMIN_PORT = 15_200
+const STATUS_PORT = 15_020
 const RETRY_MS = 500
 
 export interface DaemonFiles {
@@ -49,7 +50,7 @@ export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
           args: Object.entries(options).map(([name, value]) => `--${name}=${value}`),
           ports: [{name: 'admin', containerPort: ADMIN_PORT, protocol: 'TCP'}],
           readinessProbe: {
-            httpGet: {host: '127.0.0.1', port: ADMIN_PORT, path: '/debug/ready'},
+            httpGet: {host: '127.0.0.1', ...readyEndpoint(node)},
             periodSeconds: 1,
             timeoutSeconds: 2,
           },
@@ -59,11 +60,19 @@ export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
   }
 }
 
+/** Pods in memory share the host's addresses, where only one could listen on the status port. */
+function readyEndpoint(node: NodeContext) {
+  return node.backend === 'memory'
+    ? {port: ADMIN_PORT, path: '/debug/ready'}
+    : {port: STATUS_PORT, path: '/readyz'}
+}
+
 function kernelOptions(node: NodeContext): Record<string, string> {
   return {
     'bpf-fs-path': node.bpfDir,
     'cgroup2-path': node.cgroup,
     'admin-address': `localhost:${ADMIN_PORT}`,
+    'status-address': `0.0.0.0:${STATUS_PORT}`,
     'proc-path': '/proc',
   }
 }
@@ -72,6 +81,7 @@ function kernelOptions(node: NodeContext): Record<string, string> {
 function memoryOptions(node: NodeContext): Record<string, string> {
   return {
     backend: 'memory',
+    'status-address': 'off',
     'bpf-fs-path': `/memory/${node.name}`,
     'cgroup2-path': `/memory/${node.name}`,
     'admin-address': `127.0.0.1:$(${standInName(ADMIN_PORT)})`,
