@@ -389,6 +389,8 @@ export interface Proc {
   podNamespaces(uids: ReadonlySet<string>): Promise<ReadonlyMap<string, PodNamespace>>
   /** Identities of this process's and of process 1's network namespace: never a pod's. */
   nodeNamespaces(): ReadonlySet<string>
+  /** Identity of the network namespace of that path; undefined where there is none. */
+  identityOf(path: string): string | undefined
 }
 
 /** The directory tree of pins on a BPF file system. */

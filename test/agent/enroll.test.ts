@@ -3,58 +3,9 @@
 // Method: the enroller over a fake map, processes in memory and a fake clock.
 import assert from 'node:assert/strict'
 import {describe, test} from 'node:test'
-import {Annotator} from '../../src/lib/agent/annotate.ts'
-import {Enroller} from '../../src/lib/agent/enroll.ts'
 import {ENROLLED_FILE} from '../../src/lib/agent/enroll-state.ts'
-import type {ExistingPods} from '../../src/lib/model/api.ts'
-import {MANAGE} from '../../src/lib/model/maps.ts'
-import {FakeBpf} from '../fakes/bpf.ts'
-import {fakeClock} from '../fakes/clock.ts'
-import {FakeKube, FakeNode, MemoryFiles, memoryLog, pod} from './fakes.ts'
-
-const LABEL = 'istio.io/dataplane-mode'
-const KMESH = {labels: {[LABEL]: 'kmesh'}}
-const PIN = '/pins/km_manage'
-
-function createWorld() {
-  const bpf = new FakeBpf()
-  bpf.load({objectFile: 'x', mapPins: {[MANAGE.name]: PIN}, mapSizes: {}, attachments: []})
-  const manage = bpf.openPinned(PIN)
-  const world = {
-    bpf,
-    manage,
-    node: new FakeNode(),
-    files: new MemoryFiles(),
-    kube: new FakeKube(),
-    clock: fakeClock(),
-    log: memoryLog(),
-    namespaces: new Map<string, Record<string, string>>(),
-    cookies: () => {
-      const found: string[] = []
-      for (const {count, keys} of manage.read()) {
-        const view = new DataView(keys.buffer, keys.byteOffset)
-        for (let entry = 0; entry < count; entry += 1) found.push(String(view.getBigUint64(entry * 16, true)))
-      }
-      return found.sort()
-    },
-    start: (existingPods: ExistingPods = 'live', adopted = true) => {
-      const {node, files, clock, log, kube} = world
-      return new Enroller({
-        proc: node,
-        netns: node,
-        manage,
-        files,
-        clock,
-        log,
-        annotator: new Annotator(kube.asKube(), clock, log),
-        existingPods,
-        adopted,
-        namespaceLabels: (name) => world.namespaces.get(name),
-      })
-    },
-  }
-  return world
-}
+import {createWorld, KMESH, LABEL} from './enroll-world.ts'
+import {pod} from './fakes.ts'
 
 test('a labelled pod is captured and then annotated', async () => {
   const {node, clock, kube, cookies, start} = createWorld()
@@ -208,6 +159,7 @@ describe('namespaces', () => {
     const {node, clock, cookies, namespaces, start} = createWorld()
     node.run('uid-a', 7n)
     node.run('uid-b', 8n)
+    namespaces.set('shop', {})
     const enroller = start('untouched')
     enroller.podChanged(pod('shop/a', ['10.0.0.1']))
     enroller.start()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Ports of the agent in memory. */
-import {ConflictError, KubeStatusError} from '../../src/lib/errors.ts'
+import {ConflictError, KernelError, KubeStatusError} from '../../src/lib/errors.ts'
 import type {EndpointSlice, KubeObject, Namespace, Pod, Service} from '../../src/lib/model/kube.ts'
 import type {
   Informer,
@@ -60,6 +60,8 @@ export class MemoryFiles implements StateFiles {
 export class FakeNode implements Proc, Netns {
   readonly pods = new Map<string, {cookie: bigint; identity: string}>()
   readonly own = new Set(['node-namespace'])
+  /** Of namespaces without a process, as CNI has them at first: path -> identity. */
+  readonly paths = new Map<string, string>()
 
   run(uid: string, cookie: bigint, identity = `namespace-${cookie}`): void {
     this.pods.set(uid, {cookie, identity})
@@ -76,7 +78,14 @@ export class FakeNode implements Proc, Netns {
     return this.own
   }
 
+  identityOf(path: string): string | undefined {
+    const cookie = path.split('/')[2] ?? ''
+    const pod = [...this.pods.values()].find((one) => String(one.cookie) === cookie)
+    return pod?.identity ?? this.paths.get(path)
+  }
+
   cookie(path: string): bigint {
+    if (this.identityOf(path) === undefined) throw new KernelError('open', 2, path)
     return BigInt(path.split('/')[2] ?? '')
   }
 
@@ -98,13 +107,29 @@ export interface Patch {
   readonly body: unknown
 }
 
-/** Only merge patches and lists; `failWith` answers them with a status. */
+/** Only merge patches, and reads of `objects` by `resource/namespace/name`; `failWith` answers them with a status. */
 export class FakeKube {
   readonly patches: Patch[] = []
+  readonly reads: string[] = []
+  readonly objects = new Map<string, KubeObject>()
   failWith: number | undefined
+  /** What happens while a read is under way. */
+  onRead: () => void = () => undefined
 
   asKube(): Kube {
     return this as unknown as Kube
+  }
+
+  async get(path: {resource: string; namespace?: string; name?: string}): Promise<KubeObject> {
+    const key = [path.resource, path.namespace, path.name].filter((part) => part !== undefined).join('/')
+    this.reads.push(key)
+    await Promise.resolve()
+    this.onRead()
+    if (this.failWith !== undefined)
+      throw new KubeStatusError(this.failWith, 'Test', `status ${this.failWith}`)
+    const object = this.objects.get(key)
+    if (object === undefined) throw new KubeStatusError(404, 'NotFound', `${key} not found`)
+    return object
   }
 
   async mergePatch(path: {namespace?: string; name?: string}, body: object): Promise<KubeObject> {

@@ -32,6 +32,7 @@ export function createProc(directory: string): Proc {
       return found
     },
     nodeNamespaces: () => nodeNamespaces(directory),
+    identityOf,
   }
 }
 

@@ -11,21 +11,73 @@ export interface EnrolledPod {
   readonly pod: string
   /** Netns cookie in decimal. */
   readonly cookie: string
+  /** As CNI named the namespace. */
+  readonly netnsPath?: string
   readonly sinceMs: number
 }
 
+/** Entries of one file by uid, and whether the file has them. */
+class Table<T> {
+  readonly name: string
+  readonly #entries: Map<string, T>
+  #isSaved = false
+
+  constructor(name: string, entries: readonly (readonly [string, T])[]) {
+    this.name = name
+    this.#entries = new Map(entries)
+  }
+
+  get(uid: string): T | undefined {
+    return this.#entries.get(uid)
+  }
+
+  keys(): readonly string[] {
+    return [...this.#entries.keys()]
+  }
+
+  values(): IterableIterator<T> {
+    return this.#entries.values()
+  }
+
+  set(uid: string, value: T): void {
+    if (JSON.stringify(this.#entries.get(uid)) === JSON.stringify(value)) return
+    this.#entries.set(uid, value)
+    this.#isSaved = false
+  }
+
+  /** False where there was none. */
+  delete(uid: string): boolean {
+    const wasThere = this.#entries.delete(uid)
+    if (wasThere) this.#isSaved = false
+    return wasThere
+  }
+
+  clear(): void {
+    this.#entries.clear()
+    this.#isSaved = false
+  }
+
+  save(files: StateFiles): void {
+    if (this.#isSaved) return
+    files.write(this.name, `${JSON.stringify(Object.fromEntries(this.#entries), null, 2)}\n`)
+    this.#isSaved = true
+  }
+}
+
+export type Decisions = Pick<Table<boolean>, 'get' | 'set'>
+
 export class EnrollState {
-  /** By uid: every cookie that we may have written and not yet taken out. */
-  readonly enrolled: Map<string, EnrolledPod>
-  /** By uid: did the namespace ask for it when the pod was first seen. */
-  readonly decisions: Map<string, boolean>
+  /** Every cookie that we may have written and not yet taken out. */
+  readonly enrolled: Table<EnrolledPod>
+  /** Did the namespace ask for it when the pod was first seen. */
+  readonly decisions: Table<boolean>
   readonly #files: StateFiles
-  #saved = {enrolled: '', decisions: ''}
 
   constructor(files: StateFiles, log: Log) {
     this.#files = files
-    this.enrolled = new Map(entriesOf(files, ENROLLED_FILE, log, isEnrolledPod))
-    this.decisions = new Map(
+    this.enrolled = new Table(ENROLLED_FILE, entriesOf(files, ENROLLED_FILE, log, isEnrolledPod))
+    this.decisions = new Table(
+      DECISIONS_FILE,
       entriesOf(files, DECISIONS_FILE, log, (value): value is boolean => typeof value === 'boolean'),
     )
   }
@@ -33,8 +85,9 @@ export class EnrollState {
   /** Takes out what belongs to pods that are gone and returns it: cookies that are ours for certain. */
   takeGone(isKnown: (uid: string) => boolean): EnrolledPod[] {
     const gone: EnrolledPod[] = []
-    for (const [uid, enrolled] of this.enrolled) {
-      if (!isKnown(uid) && this.enrolled.delete(uid)) gone.push(enrolled)
+    for (const uid of this.enrolled.keys()) {
+      const enrolled = this.enrolled.get(uid)
+      if (enrolled !== undefined && !isKnown(uid) && this.enrolled.delete(uid)) gone.push(enrolled)
     }
     for (const uid of this.decisions.keys()) if (!isKnown(uid)) this.decisions.delete(uid)
     return gone
@@ -42,16 +95,9 @@ export class EnrollState {
 
   /** Before the kernel is told. Writes only what changed. */
   save(): void {
-    const enrolled = format(this.enrolled)
-    if (enrolled !== this.#saved.enrolled) this.#files.write(ENROLLED_FILE, enrolled)
-    const decisions = format(this.decisions)
-    if (decisions !== this.#saved.decisions) this.#files.write(DECISIONS_FILE, decisions)
-    this.#saved = {enrolled, decisions}
+    this.enrolled.save(this.#files)
+    this.decisions.save(this.#files)
   }
-}
-
-function format(entries: ReadonlyMap<string, unknown>): string {
-  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`
 }
 
 function isEnrolledPod(value: unknown): value is EnrolledPod {
@@ -60,6 +106,7 @@ function isEnrolledPod(value: unknown): value is EnrolledPod {
     typeof pod?.namespace === 'string' &&
     typeof pod.pod === 'string' &&
     typeof pod.sinceMs === 'number' &&
+    (pod.netnsPath === undefined || typeof pod.netnsPath === 'string') &&
     typeof pod.cookie === 'string' &&
     /^\d{1,20}$/.test(pod.cookie)
   )

@@ -5,15 +5,16 @@
  */
 import {messageOf} from '../errors.ts'
 import type {EnrollmentEntry} from '../model/api.ts'
-import type {Pod} from '../model/kube.ts'
+import type {Namespace, Pod} from '../model/kube.ts'
 import type {PodNamespace} from '../ports.ts'
 import {claim} from './annotate.ts'
 import {decidePod} from './decide.ts'
 import {isFinished} from './desired.ts'
+import {type CniAnswer, type CniPod, CniPods} from './enroll-cni.ts'
 import type {EnrollParts} from './enroll-parts.ts'
-import {EnrollState} from './enroll-state.ts'
-import {ManagedCookies} from './managed.ts'
-import {containersOf, nameOf, note, type PodRecord, recordOf, reportOf} from './pod-record.ts'
+import {EnrollProblems} from './enroll-problems.ts'
+import {PodCapture} from './pod-capture.ts'
+import {containersOf, kubeletUid, nameOf, note, type PodRecord, recordOf, reportOf} from './pod-record.ts'
 import {PodSearch} from './pod-search.ts'
 
 /** Every pod is looked up again, for sandboxes that were made anew without a word. */
@@ -22,32 +23,37 @@ const RETRY_MS = 1000
 
 export class Enroller {
   readonly #parts: EnrollParts
-  readonly #state: EnrollState
-  readonly #managed: ManagedCookies
   readonly #records = new Map<string, PodRecord>()
+  readonly #capture: PodCapture
   readonly #search: PodSearch
-  readonly #problems = new Map<string, string>()
+  readonly #problems: EnrollProblems
+  readonly #cni: CniPods
+  /** Asked for by CNI, until the watch tells them. */
+  readonly #fetchedNamespaces = new Map<string, Namespace>()
+  readonly #retrying = new Set<string>()
   #started = false
   #stopped = false
 
   constructor(parts: EnrollParts) {
     this.#parts = parts
-    this.#managed = new ManagedCookies(parts.manage)
-    this.#state = new EnrollState(parts.files, parts.log)
+    this.#capture = new PodCapture(parts, this.#records)
+    this.#problems = new EnrollProblems(parts.log)
     this.#search = new PodSearch(parts.proc, parts.clock, parts.log, (found) => this.#found(found))
-    if (!parts.adopted) this.#state.enrolled.clear()
+    this.#cni = new CniPods(parts, this.#capture, {
+      records: () => this.#records.values(),
+      fetched: (pod) => this.#record(pod, true),
+      namespaceFetched: (namespace) => this.#fetchedNamespaces.set(namespace.metadata.name ?? '', namespace),
+      settle: (record) => this.#settle(record),
+      drop: (record) => this.#drop(record),
+      seek: (record) => this.#seek(record),
+    })
   }
 
   /** Call when pods and namespaces are complete for the first time. */
   start(): void {
     this.#started = true
-    for (const {cookie, namespace, pod} of this.#state.takeGone((uid) => this.#records.has(uid))) {
-      this.#managed.remove(cookie)
-      this.#parts.log.info(`released pod ${namespace}/${pod}, which is gone`, {cookie})
-    }
-    for (const record of this.#records.values()) this.#decide(record)
-    this.#save()
-    for (const record of this.#records.values()) this.#converge(record)
+    this.#problems.guard('gone', 'pods that are gone', () => this.#capture.releaseGone())
+    this.#look([...this.#records.values()])
     this.#search.start()
     this.#checkLater()
   }
@@ -59,48 +65,50 @@ export class Enroller {
 
   /** @param pod - of this node */
   podChanged(pod: Pod): void {
-    const uid = pod.metadata.uid ?? ''
-    const known = this.#records.get(uid)
-    const record = known ?? this.#newRecord(pod, uid)
-    const containers = containersOf(pod)
-    if (known === undefined || record.containers !== containers) this.#seek(record)
-    record.pod = pod
-    record.containers = containers
-    this.#records.set(uid, record)
-    if (this.#started) this.#look(record)
+    const record = this.#record(pod, false)
+    if (this.#started) this.#look([record])
   }
 
   podDeleted(pod: Pod): void {
-    const uid = pod.metadata.uid ?? ''
-    const record = this.#records.get(uid)
+    const record = this.#records.get(pod.metadata.uid ?? '')
     if (record === undefined) return
     record.pod = pod
-    record.intent = false
-    this.#guard(record, () => this.#release(record))
-    this.#records.delete(uid)
-    this.#search.drop(uid)
-    this.#state.decisions.delete(uid)
-    this.#parts.annotator.forget(uid)
-    this.#problems.delete(uid)
-    this.#save()
+    this.#drop(record)
   }
 
   namespaceChanged(namespace: string): void {
+    this.#fetchedNamespaces.delete(namespace)
     if (!this.#started) return
-    for (const record of this.#records.values()) {
-      if (record.pod.metadata.namespace === namespace) this.#look(record)
-    }
+    this.#look([...this.#records.values()].filter(({pod}) => pod.metadata.namespace === namespace))
+  }
+
+  /**
+   * CNI has made the pod's namespace; returns when the kernel has the pod, or need not. Done again it changes nothing.
+   * @throws KmeshError `NodeNamespace`, `PodNotFound`, `WrongNode`; KernelError; what the API server gave
+   */
+  addPod(request: CniPod): Promise<CniAnswer> {
+    return this.#cni.add(request)
+  }
+
+  /** CNI takes the sandbox down; another one of the same pod stays. @throws KernelError, KmeshError */
+  async removePod(request: CniPod): Promise<void> {
+    this.#cni.remove(request)
+  }
+
+  /** @param kept - namespace paths and uids that the runtime still has. @throws KernelError, KmeshError */
+  keepOnly(kept: ReadonlySet<string>): void {
+    this.#cni.keepOnly(kept)
   }
 
   problems(): readonly string[] {
-    return [...this.#problems.values(), ...this.#parts.annotator.problems()]
+    return [...this.#problems.texts(), ...this.#parts.annotator.problems()]
   }
 
   /** Every pod of the node; `captured` is read from the kernel now. */
   report(): readonly EnrollmentEntry[] {
     return [...this.#records.values()].map((record) => {
       if (record.cookie !== null)
-        note(record, record.intent, this.#managed.has(record.cookie), this.#parts.clock.nowMs())
+        note(record, record.intent, this.#capture.isCaptured(record), this.#parts.clock.nowMs())
       return reportOf(record)
     })
   }
@@ -111,136 +119,150 @@ export class Enroller {
     return new Map(known.map((record) => [record.cookie ?? '', nameOf(record)]))
   }
 
-  #newRecord(pod: Pod, uid: string): PodRecord {
-    const kept = this.#state.enrolled.get(uid)
-    return recordOf(
-      pod,
-      uid,
-      kept,
-      kept !== undefined && this.#managed.has(kept.cookie),
-      this.#parts.clock.nowMs(),
-    )
+  #record(pod: Pod, isFetched: boolean): PodRecord {
+    const uid = pod.metadata.uid ?? ''
+    const known = this.#records.get(uid)
+    const record = known ?? this.#newRecord(pod, uid)
+    const containers = containersOf(pod)
+    record.pod = pod
+    if (known === undefined || record.containers !== containers) this.#seek(record)
+    record.containers = containers
+    record.isFetched = isFetched
+    this.#records.set(uid, record)
+    return record
   }
 
-  #look(record: PodRecord): void {
-    this.#decide(record)
-    this.#converge(record)
+  #newRecord(pod: Pod, uid: string): PodRecord {
+    const kept = this.#capture.state.enrolled.get(uid)
+    const record = recordOf(pod, uid, kept, this.#parts.clock.nowMs())
+    record.captured = this.#capture.isCaptured(record)
+    return record
+  }
+
+  #drop(record: PodRecord): void {
+    const {uid} = record
+    record.intent = false
+    this.#guard(record, () => this.#release(record))
+    this.#records.delete(uid)
+    this.#search.drop(kubeletUid(record.pod))
+    this.#capture.state.decisions.delete(uid)
+    this.#parts.annotator.forget(uid)
+    this.#problems.forget(uid)
+    this.#save()
+  }
+
+  /** Those that are to be captured are written to disk together first. */
+  #look(records: readonly PodRecord[]): void {
+    const nowMs = this.#parts.clock.nowMs()
+    for (const record of records) this.#decide(record)
+    for (const record of records)
+      if (record.intent) this.#guard(record, () => this.#capture.prepare(record, nowMs))
+    this.#save()
+    for (const record of records) this.#converge(record, nowMs)
+    this.#save()
   }
 
   #decide(record: PodRecord): void {
-    const labels = this.#parts.namespaceLabels(record.pod.metadata.namespace ?? '')
-    const remembered = this.#parts.existingPods === 'live' ? undefined : this.#state.decisions
-    const {enroll, rule} = decidePod(record.pod, record.uid, labels, remembered)
+    const {existingPods, namespace, clock} = this.#parts
+    const name = record.pod.metadata.namespace ?? ''
+    const remembered = existingPods === 'live' ? undefined : this.#capture.state.decisions
+    const known = namespace(name) ?? this.#fetchedNamespaces.get(name)
+    const {enroll, rule} = decidePod(record.pod, record.uid, known, remembered)
     record.rule = rule
-    note(record, enroll, record.captured, this.#parts.clock.nowMs())
+    note(record, enroll, record.captured, clock.nowMs())
   }
 
-  #converge(record: PodRecord): void {
+  #converge(record: PodRecord, nowMs: number): void {
     this.#guard(record, () => {
-      if (record.intent) this.#capture(record)
-      else this.#release(record)
+      if (!record.intent) this.#release(record)
+      else if (record.cookie === null) this.#seek(record)
+      else if (this.#capture.capture(record, nowMs)) this.#tellSharers(record)
     })
     if (record.captured || !record.intent) claim(this.#parts.annotator, record)
   }
 
-  #capture(record: PodRecord): void {
-    const {cookie} = record
-    if (cookie === null) {
-      this.#seek(record)
-      return
-    }
-    const isNew = !this.#managed.has(cookie)
-    if (isNew || !record.captured) note(record, true, true, this.#parts.clock.nowMs())
-    this.#remember(record)
-    if (!isNew) return
-    record.captured = false
-    this.#state.save()
-    this.#managed.add(cookie)
-    record.captured = true
-    this.#parts.log.info(`enrolled pod ${nameOf(record)}`, {rule: record.rule, cookie})
+  /** For CNI: without delay, and what fails is the caller's too. */
+  #settle(record: PodRecord): void {
+    this.#decide(record)
+    const nowMs = this.#parts.clock.nowMs()
+    if (record.intent) this.#capture.capture(record, nowMs)
+    else this.#release(record)
+    this.#capture.state.save()
+    this.#tellSharers(record)
+    claim(this.#parts.annotator, record)
   }
 
   #release(record: PodRecord): void {
-    const {cookie, uid} = record
-    if (cookie !== null && this.#managed.remove(cookie)) {
-      this.#parts.log.info(`released pod ${nameOf(record)}`, {rule: record.rule, cookie})
-    }
-    note(record, record.intent, false, this.#parts.clock.nowMs())
-    if (this.#state.enrolled.delete(uid)) this.#save()
+    if (this.#capture.release(record, this.#parts.clock.nowMs())) this.#tellSharers(record)
   }
 
-  /** False where it failed: it is said, kept for the report, and tried again. */
-  #guard(record: PodRecord, run: () => void): boolean {
-    try {
-      run()
-      this.#problems.delete(record.uid)
-      return true
-    } catch (error) {
-      const text = `pod ${nameOf(record)}: ${messageOf(error)}`
-      if (this.#problems.get(record.uid) !== text) this.#parts.log.error(text)
-      this.#problems.set(record.uid, text)
-      this.#parts.clock.after(RETRY_MS, () => this.#retry(record.uid))
-      return false
+  /** Pods of the same network namespace were captured or released with it, whatever they want. */
+  #tellSharers({cookie, uid}: PodRecord): void {
+    for (const other of this.#records.values()) {
+      if (other.uid === uid || other.cookie === null || other.cookie !== cookie) continue
+      note(other, other.intent, this.#capture.isCaptured(other), this.#parts.clock.nowMs())
+      claim(this.#parts.annotator, other)
     }
+  }
+
+  /** What fails is said, kept for the report, and tried again. */
+  #guard(record: PodRecord, run: () => void): boolean {
+    const {uid} = record
+    if (this.#problems.guard(uid, `pod ${nameOf(record)}`, run) === undefined) return true
+    if (!this.#retrying.has(uid)) this.#parts.clock.after(RETRY_MS, () => this.#retry(uid))
+    this.#retrying.add(uid)
+    return false
   }
 
   #retry(uid: string): void {
+    this.#retrying.delete(uid)
     const record = this.#records.get(uid)
     if (record === undefined || this.#stopped) return
     this.#seek(record)
-    this.#converge(record)
+    this.#look([record])
   }
 
   #save(): void {
-    try {
-      this.#state.save()
-      this.#problems.delete('state')
-    } catch (error) {
-      this.#problems.set('state', `cannot write the state directory: ${messageOf(error)}`)
-      this.#parts.log.error(`cannot write the state directory: ${messageOf(error)}`)
-    }
+    this.#problems.guard('state', 'state directory', () => this.#capture.state.save())
   }
 
   #seek(record: PodRecord): void {
     if (record.pod.spec?.hostNetwork === true || isFinished(record.pod)) return
-    this.#search.seek(record.uid)
+    this.#search.seek(kubeletUid(record.pod))
   }
 
   #found(found: ReadonlyMap<string, PodNamespace>): void {
     const settled: PodRecord[] = []
-    for (const [uid, namespace] of found) {
-      const record = this.#records.get(uid)
-      if (record !== undefined && this.#guard(record, () => this.#identify(record, namespace)))
+    for (const record of this.#records.values()) {
+      const namespace = found.get(kubeletUid(record.pod))
+      if (namespace !== undefined && this.#guard(record, () => this.#identify(record, namespace)))
         settled.push(record)
     }
-    // All of them in one write; the writes of each capture then find nothing new.
-    for (const record of settled) if (record.intent) this.#remember(record)
-    this.#save()
-    for (const record of settled) this.#converge(record)
+    this.#look(settled)
   }
 
-  /** A new namespace means a new sandbox: the old cookie names nothing any more. */
   #identify(record: PodRecord, namespace: PodNamespace): void {
-    if (record.identity === namespace.identity) return
     const cookie = this.#parts.netns.cookie(namespace.path).toString()
-    const old = record.cookie
-    record.cookie = cookie
-    record.identity = namespace.identity
-    if (old === null || old === cookie) return
-    this.#managed.remove(old)
-    note(record, record.intent, false, this.#parts.clock.nowMs())
-  }
-
-  #remember({uid, cookie, pod, sinceMs}: PodRecord): void {
-    const {namespace = '', name = ''} = pod.metadata
-    if (cookie !== null) this.#state.enrolled.set(uid, {namespace, pod: name, cookie, sinceMs})
+    if (cookie === record.goneCookie) this.#seek(record)
+    else this.#capture.identify(record, cookie, null)
   }
 
   #checkLater(): void {
     this.#parts.clock.after(CHECK_MS, () => {
       if (this.#stopped) return
-      for (const record of this.#records.values()) this.#seek(record)
+      for (const record of this.#records.values()) {
+        this.#seek(record)
+        if (record.isFetched) void this.#confirm(record)
+      }
       this.#checkLater()
     })
+  }
+
+  async #confirm(record: PodRecord): Promise<void> {
+    try {
+      await this.#cni.confirm(record)
+    } catch (error) {
+      this.#parts.log.debug(`pod ${nameOf(record)}: cannot ask for it: ${messageOf(error)}`)
+    }
   }
 }

@@ -10,32 +10,41 @@ export interface PodRecord {
   readonly uid: string
   rule: string
   intent: boolean
+  /** Of its network namespace, in decimal; null until it is found. */
   cookie: string | null
-  identity: string | null
+  /** As CNI named the namespace; null where it was found among the processes. */
+  netnsPath: string | null
+  /** Of a sandbox that CNI has taken down, whose processes may be seen for a moment longer. */
+  goneCookie: string | null
   captured: boolean
   sinceMs: number
   containers: string
+  /** Fetched for CNI; the watch has not told it yet. */
+  isFetched: boolean
 }
 
 /** @param kept - of an earlier agent: then the pod is known before it is looked for */
-export function recordOf(
-  pod: Pod,
-  uid: string,
-  kept: EnrolledPod | undefined,
-  captured: boolean,
-  nowMs: number,
-): PodRecord {
+export function recordOf(pod: Pod, uid: string, kept: EnrolledPod | undefined, nowMs: number): PodRecord {
   return {
     pod,
     uid,
     rule: '',
     intent: kept !== undefined,
     cookie: kept?.cookie ?? null,
-    identity: null,
-    captured,
+    netnsPath: kept?.netnsPath ?? null,
+    goneCookie: null,
+    captured: false,
     sinceMs: kept?.sinceMs ?? nowMs,
     containers: '',
+    isFetched: false,
   }
+}
+
+const STATIC_UID_ANNOTATION = 'kubernetes.io/config.hash'
+
+/** The uid as cgroup paths and CNI spell it: of a static pod the API knows only a mirror with a uid of its own. */
+export function kubeletUid({metadata}: Pod): string {
+  return metadata.annotations?.[STATIC_UID_ANNOTATION] ?? metadata.uid ?? ''
 }
 
 /** Takes what is wanted and what is so; the time moves when one of them changed. */

@@ -131,7 +131,7 @@ function pick(
 }
 
 const USED_NAMES =
-  /istio\.io\/|^kmesh\.net\/|^app(\.kubernetes\.io\/(name|version))?$|^version$|^pod-template-hash$|^topology\.|^kubernetes\.io\/service-name$/
+  /istio\.io\/|^kmesh\.net\/|^app(\.kubernetes\.io\/(name|version))?$|^version$|^pod-template-hash$|^topology\.|^kubernetes\.io\/(service-name|config\.hash)$/
 
 function reduceNamespace(namespace: Namespace): Namespace {
   return {metadata: reduceMeta(namespace.metadata, labelsOf(namespace.metadata))}

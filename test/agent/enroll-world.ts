@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Enrollment alone, on fakes of its ports. */
+import {Annotator} from '../../src/lib/agent/annotate.ts'
+import {Enroller} from '../../src/lib/agent/enroll.ts'
+import type {ExistingPods} from '../../src/lib/model/api.ts'
+import {MANAGE} from '../../src/lib/model/maps.ts'
+import {FakeBpf} from '../fakes/bpf.ts'
+import {fakeClock} from '../fakes/clock.ts'
+import {FakeKube, FakeNode, MemoryFiles, memoryLog} from './fakes.ts'
+
+export const LABEL = 'istio.io/dataplane-mode'
+export const KMESH = {labels: {[LABEL]: 'kmesh'}}
+const PIN = '/pins/km_manage'
+
+export function createWorld() {
+  const bpf = new FakeBpf()
+  bpf.load({objectFile: 'x', mapPins: {[MANAGE.name]: PIN}, mapSizes: {}, attachments: []})
+  const manage = bpf.openPinned(PIN)
+  const world = {
+    bpf,
+    manage,
+    node: new FakeNode(),
+    files: new MemoryFiles(),
+    kube: new FakeKube(),
+    clock: fakeClock(),
+    log: memoryLog(),
+    namespaces: new Map<string, Record<string, string>>(),
+    cookies: () => {
+      const found: string[] = []
+      for (const {count, keys} of manage.read()) {
+        const view = new DataView(keys.buffer, keys.byteOffset)
+        for (let entry = 0; entry < count; entry += 1) found.push(String(view.getBigUint64(entry * 16, true)))
+      }
+      return found.sort()
+    },
+    start: (existingPods: ExistingPods = 'live', adopted = true) => {
+      const {node, files, clock, log, kube, namespaces} = world
+      return new Enroller({
+        proc: node,
+        netns: node,
+        manage,
+        files,
+        clock,
+        log,
+        annotator: new Annotator(kube.asKube(), clock, log),
+        existingPods,
+        adopted,
+        kube: kube.asKube(),
+        nodeName: 'n1',
+        namespace: (name) =>
+          namespaces.has(name) ? {metadata: {name, labels: namespaces.get(name) ?? {}}} : undefined,
+      })
+    },
+  }
+  return world
+}
