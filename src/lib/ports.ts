@@ -224,7 +224,12 @@ export interface BpfMapInfo {
   readonly keyBytes: number
   readonly valueBytes: number
   readonly maxEntries: number
+  /** Of BPF_MAP_CREATE. */
+  readonly flags: number
 }
+
+/** A map as an object file asks for it; the globals' one under our name. */
+export type BpfMapLayout = Omit<BpfMapInfo, 'id'>
 
 /** Entries as the kernel has them, back to back; entry i starts at `i * keyBytes`. */
 export interface BpfBatch {
@@ -285,6 +290,8 @@ export interface BpfLoadResult {
 }
 
 export interface Bpf {
+  /** Maps of an object file; the kernel is not told. @throws KernelError when it is no BPF object */
+  layouts(objectFile: string): readonly BpfMapLayout[]
   /** Loads the object, adopts or pins maps, attaches or swaps programs under their pinned links. All or nothing. */
   load(request: BpfLoadRequest): BpfLoadResult
   openPinned(pinPath: string): BpfMap
@@ -399,6 +406,8 @@ export interface PinTree {
   list(directory: string): readonly string[]
   /** Removes the directory with all pins below; no error where there is none. */
   remove(directory: string): void
+  /** A pin or a directory of pins, in one step; a pin that has the new name is replaced. */
+  rename(from: string, to: string): void
   /** Keeps other agents off this directory while the process lives. @throws ConflictError, KmeshError when it is no bpffs */
   lock(directory: string): Disposable
 }

@@ -205,6 +205,10 @@ export class FakePins implements PinTree {
     this.removed.push(directory)
   }
 
+  rename(): void {
+    throw new Error('these pins do not move')
+  }
+
   lock(directory: string): Disposable {
     if (this.isLocked) throw new ConflictError(`another kmesh-daemon uses ${directory}`)
     this.isLocked = true

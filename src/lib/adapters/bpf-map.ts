@@ -17,12 +17,8 @@ const INFO_BYTES = 88
 const NAME_OFFSET = 24
 const NAME_BYTES = 16
 
-export interface KernelMapInfo extends BpfMapInfo {
-  readonly flags: number
-}
-
 /** What the kernel tells of the map behind `fd`. @throws KernelError */
-export function mapInfo(native: NativeBpf, fd: number, target: string): KernelMapInfo {
+export function mapInfo(native: NativeBpf, fd: number, target: string): BpfMapInfo {
   const bytes = new Uint8Array(INFO_BYTES)
   checked(native.infoByFd(fd, bytes, Uint32Array.of(INFO_BYTES)), 'BPF_OBJ_GET_INFO_BY_FD', target)
   const view = new DataView(bytes.buffer)

@@ -3,6 +3,7 @@
 import koffi from 'koffi'
 import {KmeshError, LayoutError} from '../errors.ts'
 import {GLOBALS} from '../model/maps.ts'
+import type {BpfMapLayout} from '../ports.ts'
 import {type Address, kernelError, type NativeBpf} from './bpf-native.ts'
 
 /** libbpf names the globals' map after the file (`kmesh.data`); we know it under its pin's name. */
@@ -46,6 +47,18 @@ export class BpfObject implements Disposable {
     const found = this.maps.find((map) => map.name === name)
     if (found === undefined) throw new LayoutError(`${this.#file} has no map ${name}`)
     return found
+  }
+
+  layouts(): readonly BpfMapLayout[] {
+    const native = this.#native
+    return this.maps.map(({name, handle}) => ({
+      name,
+      type: native.mapType(handle),
+      keyBytes: native.mapKeyBytes(handle),
+      valueBytes: native.mapValueBytes(handle),
+      maxEntries: native.mapMaxEntries(handle),
+      flags: native.mapFlags(handle),
+    }))
   }
 
   /** Descriptor (stays the object's) and attach type of a loaded program. @throws LayoutError */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The kernel's BPF objects behind the Bpf port. */
 import {closeSync} from 'node:fs'
-import type {Bpf, BpfLoadRequest, BpfLoadResult, BpfMap, BpfRing} from '../ports.ts'
+import type {Bpf, BpfLoadRequest, BpfLoadResult, BpfMap, BpfMapLayout, BpfRing} from '../ports.ts'
 import {loadObject} from './bpf-load.ts'
 import {KernelMap} from './bpf-map.ts'
 import {checked, loadNativeBpf, type NativeBpf} from './bpf-native.ts'
+import {BpfObject} from './bpf-object.ts'
 import {removePin} from './bpf-pins.ts'
 import {KernelRing} from './bpf-ring.ts'
 
@@ -13,6 +14,11 @@ class KernelBpf implements Bpf {
 
   constructor(native: NativeBpf) {
     this.#native = native
+  }
+
+  layouts(objectFile: string): readonly BpfMapLayout[] {
+    using object = new BpfObject(this.#native, objectFile)
+    return object.layouts()
   }
 
   load(request: BpfLoadRequest): BpfLoadResult {

@@ -14,6 +14,7 @@ import type {
   BpfLoadResult,
   BpfMap,
   BpfMapInfo,
+  BpfMapLayout,
   BpfRing,
   PinTree,
 } from '../ports.ts'
@@ -70,6 +71,10 @@ export class MemoryBpf implements Bpf, MemoryOwner {
     return {adoptedMaps, createdMaps, ...this.#attach(request.attachments)}
   }
 
+  layouts(objectFile: string): readonly BpfMapLayout[] {
+    return this.rowsOf(objectFile).map((row) => ({...layoutOf(row), flags: 0}))
+  }
+
   openPinned(pinPath: string): BpfMap {
     return new MemoryMap(this, this.store(pinPath))
   }
@@ -83,6 +88,24 @@ export class MemoryBpf implements Bpf, MemoryOwner {
   unpin(pinPath: string): void {
     this.#pins.delete(pinPath)
     this.links.delete(pinPath)
+  }
+
+  /** The maps of the object; a file is never read. */
+  protected rowsOf(_objectFile: string): readonly MapRow[] {
+    return ROWS
+  }
+
+  /** Takes every pin below `from`, or that one, to `to`. @throws KernelError ENOENT where there is none */
+  rename(from: string, to: string): void {
+    const moved = this.pins.filter((pin) => pin === from || pin.startsWith(`${from}/`))
+    if (moved.length === 0) throw new KernelError('rename', ENOENT, from)
+    for (const pin of moved) {
+      const path = `${to}${pin.slice(from.length)}`
+      const [map, link] = [this.#pins.get(pin), this.links.get(pin)]
+      if (map !== undefined) this.#pins.set(path, map)
+      if (link !== undefined) this.links.set(path, link)
+      this.unpin(pin)
+    }
   }
 
   before(_call: MemoryCall, _target: string): void {}
@@ -99,7 +122,7 @@ export class MemoryBpf implements Bpf, MemoryOwner {
   /** The maps as they would be; nothing is changed yet. */
   #plan(request: BpfLoadRequest): Map<string, MemoryStore> {
     const known = (name: string): MapRow => {
-      const row = ROWS.find((candidate) => candidate.name === name)
+      const row = this.rowsOf(request.objectFile).find((candidate) => candidate.name === name)
       if (row === undefined) throw new LayoutError(`${request.objectFile} has no map ${name}`)
       return row
     }
@@ -116,9 +139,9 @@ export class MemoryBpf implements Bpf, MemoryOwner {
   }
 
   #create(row: MapRow, maxEntries: number): MemoryStore {
-    const {name, type, keyBytes, valueBytes} = row
+    const {name, type, valueBytes} = row
     const store: MemoryStore = {
-      info: {id: this.#nextId++, name, type, keyBytes, valueBytes, maxEntries},
+      info: {...layoutOf(row), id: this.#nextId++, maxEntries, flags: 0},
       entries: new Map(),
       records: [],
     }
@@ -127,7 +150,8 @@ export class MemoryBpf implements Bpf, MemoryOwner {
         store.entries.set(indexKey(index), new Uint8Array(valueBytes))
       }
     }
-    if (name === GLOBALS.name) store.entries.set(indexKey(0), Uint8Array.of(INITIAL_LOG_LEVEL, 0, 0, 0))
+    const [first] = name === GLOBALS.name ? store.entries.values() : []
+    first?.set([INITIAL_LOG_LEVEL])
     return store
   }
 
@@ -153,8 +177,13 @@ export function memoryPinTree(bpf: MemoryBpf): PinTree {
     remove: (directory) => {
       for (const pin of below(directory)) bpf.unpin(pin)
     },
+    rename: (from, to) => bpf.rename(from, to),
     lock: () => ({[Symbol.dispose]: () => undefined}),
   }
+}
+
+function layoutOf({name, type, keyBytes, valueBytes, maxEntries}: MapRow) {
+  return {name, type, keyBytes, valueBytes, maxEntries}
 }
 
 function checkFits(info: BpfMapInfo, row: MapRow, maxEntries: number, path: string): void {

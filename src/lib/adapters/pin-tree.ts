@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import {closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statfsSync, unlinkSync} from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statfsSync,
+  unlinkSync,
+} from 'node:fs'
 import {join} from 'node:path'
 import koffi from 'koffi'
 import {ConflictError, KmeshError, messageOf} from '../errors.ts'
@@ -16,6 +25,7 @@ export function createPinTree(): PinTree {
       for (const pin of listPins(directory)) unlinkSync(pin)
       removeFolders(directory)
     },
+    rename: (from, to) => renameSync(from, to),
     lock: (directory) => lock(directory),
   }
 }
