@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * One command and a thousand daemons: real HTTP in WebSockets over TLS, API server and daemons in a process of
- * their own. Seconds and megabytes are those of the kmeshctl process.
+ * One command and a thousand daemons of three dialects: real HTTP in WebSockets over TLS, the sandbox's API server and
+ * the daemons in a process of their own. Seconds and megabytes are those of the kmeshctl process.
  */
-import {fork, spawn} from 'node:child_process'
+import {type ChildProcess, fork, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
-import type {FleetCounts, Scenario} from './fleet.ts'
+import {type FleetCounts, type FleetReady, NODES, type Scenario} from './fleet.ts'
 
 const LAUNCHER = join(import.meta.dirname, '../../bin/kmeshctl')
-const NODES = 1000
-const LARGE_NODES = 100
 /** Tells the highest resident set of its process on descriptor 3, in MB, and its CPU seconds. */
 const MEMORY_HOOK = `process.on('exit',()=>{const u=process.resourceUsage();require('fs').writeSync(3,JSON.stringify([u.maxRSS/1024,(u.userCPUTime+u.systemCPUTime)/1e6]))})`
 
@@ -35,30 +33,84 @@ interface Outcome {
   readonly counts: FleetCounts
 }
 
-/** Rows of the fan-out budget. About a minute. */
+/** Rows of the fan-out budget. About a minute and a half. */
 export async function rows(): Promise<Row[]> {
-  const slow = await run('slow', NODES)
-  const half = await run('half', NODES, '--request-timeout', '2s')
-  const faults = await run('faults', NODES, '--request-timeout', '2s')
-  const large = await run('large', LARGE_NODES)
-  const largest = await run('large', LARGE_NODES * 3)
-  const huge = await run('huge', 2)
+  const fleet = fork(join(import.meta.dirname, 'fleet.ts'))
+  try {
+    const [ready] = (await once(fleet, 'message')) as [FleetReady]
+    return [
+      ...(await allSlow(fleet, ready)),
+      ...(await halfHanging(fleet, ready)),
+      ...(await someFailing(fleet, ready)),
+      ...(await largeAnswers(fleet, ready)),
+      ...(await hugeAnswer(fleet, ready, 'huge-own', 'lines')),
+      ...(await hugeAnswer(fleet, ready, 'huge-go', 'one JSON document')),
+    ]
+  } finally {
+    if (fleet.connected) fleet.disconnect()
+  }
+}
+
+async function allSlow(fleet: ChildProcess, {kubeconfig}: FleetReady): Promise<Row[]> {
+  const slow = await run(fleet, 'slow', kubeconfig)
+  const what = `${NODES} daemons of 50 ms`
   return [
-    row('1000 daemons of 50 ms', slow.seconds, 's', 4),
-    row('1000 daemons of 50 ms, memory', slow.megabytes, 'MB', 150),
-    row('1000 daemons of 50 ms, nodes that the report lacks', NODES - slow.summary.ok, 'nodes', 0),
-    row('1000 daemons of 50 ms, WebSockets to one daemon', slow.counts.mostTunnels, 'count', 1),
+    row(what, slow.seconds, 's', 4),
+    row(`${what}, CPU`, slow.cpuSeconds, 's', 4),
+    row(`${what}, memory`, slow.megabytes, 'MB', 150),
+    row(`${what}, nodes that the report lacks`, NODES - slow.summary.ok, 'nodes', 0),
+    row(`${what}, WebSockets to one daemon`, slow.counts.mostTunnels, 'count', 1),
+  ]
+}
+
+async function halfHanging(fleet: ChildProcess, {kubeconfig}: FleetReady): Promise<Row[]> {
+  const half = await run(fleet, 'half', kubeconfig, '--request-timeout', '2s')
+  return [
     row('half of them hang, time / --request-timeout', half.seconds / 2, 'ratio', 3),
+    row('half of them hang, CPU', half.cpuSeconds, 's', 6),
     row('half of them hang, memory', half.megabytes, 'MB', 150),
     row('half of them hang, nodes that the report lacks', NODES - half.nodes.size, 'nodes', 0),
     row('half of them hang, asked at once (of 256)', half.counts.mostOpen, 'count', 256),
+    row('half of them hang, less than 256 asked at once', 256 - half.counts.mostOpen, 'count', 0),
+  ]
+}
+
+async function someFailing(fleet: ChildProcess, {operator}: FleetReady): Promise<Row[]> {
+  const faults = await run(fleet, 'faults', operator, '--request-timeout', '2s')
+  return [
     row('5 % fail in eight ways', faults.seconds, 's', 6),
+    row('5 % fail in eight ways, CPU', faults.cpuSeconds, 's', 6),
     row('5 % fail in eight ways, nodes that the report lacks', NODES - faults.nodes.size, 'nodes', 0),
     row('5 % fail in eight ways, failures that are not told', NODES / 20 - faults.summary.failed, 'nodes', 0),
-    row(`${LARGE_NODES} answers of 1 MB, memory`, large.megabytes, 'MB', 150),
-    row('three times as many / that', largest.megabytes / large.megabytes, 'ratio', 1.25),
-    row('one answer of 1 GB, memory', huge.megabytes, 'MB', 150),
-    row('one answer of 1 GB, nodes that the report lacks', 2 - huge.nodes.size, 'nodes', 0),
+  ]
+}
+
+/** The same concurrency each time: what grows is what was kept of answers that are over. */
+async function largeAnswers(fleet: ChildProcess, {kubeconfig}: FleetReady): Promise<Row[]> {
+  const sizes: number[] = []
+  for (const count of [100, 300, 900]) {
+    sizes.push((await run(fleet, 'large', kubeconfig, '--node-selector', `first${count}=yes`)).megabytes)
+  }
+  const [few = 0, more = 0, most = 0] = sizes
+  return [
+    row('100 answers of 1 MB, memory', few, 'MB', 150),
+    row('300 answers of 1 MB, memory', more, 'MB', 150),
+    row('900 answers of 1 MB, memory', most, 'MB', 150),
+    row('900 / 300 of them', most / more, 'ratio', 1.1),
+  ]
+}
+
+async function hugeAnswer(
+  fleet: ChildProcess,
+  {kubeconfig}: FleetReady,
+  scenario: Scenario,
+  form: string,
+): Promise<Row[]> {
+  const huge = await run(fleet, scenario, kubeconfig, '--node-selector', 'first2=yes')
+  return [
+    row(`one answer of 1 GB (${form}), memory`, huge.megabytes, 'MB', 150),
+    row(`one answer of 1 GB (${form}), nodes that the report lacks`, 2 - huge.nodes.size, 'nodes', 0),
+    row(`one answer of 1 GB (${form}), cut off and told`, 1 - huge.summary.failed, 'nodes', 0),
   ]
 }
 
@@ -66,17 +118,17 @@ function row(name: string, value: number, unit: string, budget: number): Row {
   return {name, value, unit, budget}
 }
 
-async function run(scenario: Scenario, count: number, ...flags: readonly string[]): Promise<Outcome> {
-  const fleet = fork(join(import.meta.dirname, 'fleet.ts'), [scenario, String(count)])
-  try {
-    const [{kubeconfig}] = (await once(fleet, 'message')) as [{kubeconfig: string}]
-    const outcome = await dump(kubeconfig, flags)
-    fleet.send('counts')
-    const [counts] = (await once(fleet, 'message')) as [FleetCounts]
-    return {...outcome, counts}
-  } finally {
-    if (fleet.connected) fleet.disconnect()
-  }
+async function run(
+  fleet: ChildProcess,
+  scenario: Scenario,
+  kubeconfig: string,
+  ...flags: readonly string[]
+): Promise<Outcome> {
+  fleet.send({scenario})
+  const outcome = await dump(kubeconfig, flags)
+  fleet.send('counts')
+  const [counts] = (await once(fleet, 'message')) as [FleetCounts]
+  return {...outcome, counts}
 }
 
 async function dump(kubeconfig: string, flags: readonly string[]): Promise<Omit<Outcome, 'counts'>> {

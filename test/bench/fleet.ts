@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A fleet of daemons of our dialect behind one API server, as a process of its own: HTTP in port-forward
- * WebSockets over TLS. `fleet.ts SCENARIO NODES` tells its kubeconfig to the parent, and the counts when asked.
+ * A thousand daemons of three dialects behind the sandbox's own Kubernetes API, as a process of their own. Tells the
+ * parent its kubeconfigs; `{scenario}` from the parent says what the daemons do from now on, `counts` asks for the
+ * counts since then.
  */
-import {createServer, type ServerResponse} from 'node:http'
-import type {Duplex} from 'node:stream'
-import {type FakeNode, startFakeApi} from '../fakes/api-server.ts'
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {type Forward, startFleetCluster} from './fleet-cluster.ts'
+import {DIALECTS, type FleetDialect, type Manner, startFleetDaemon} from './fleet-daemons.ts'
 
-export type Scenario = 'slow' | 'half' | 'faults' | 'large' | 'huge'
+export type Scenario = 'slow' | 'half' | 'faults' | 'large' | 'huge-own' | 'huge-go'
+
+export interface FleetReady {
+  readonly kubeconfig: string
+  /** Of somebody who may not reach every daemon. */
+  readonly operator: string
+}
 
 export interface FleetCounts {
   /** WebSockets that the busiest daemon saw. */
@@ -16,126 +25,94 @@ export interface FleetCounts {
   readonly mostOpen: number
 }
 
-const DELAY_MS = 50
-const LARGE_BYTES = 1024 * 1024
-const HUGE_BYTES = 1024 * LARGE_BYTES
-const VERSION = {
-  gitVersion: '0.1.0',
-  gitCommit: 'abc',
-  gitTreeState: 'clean',
-  buildDate: 'x',
-  goVersion: 'x',
-  compiler: 'x',
-  platform: 'linux/amd64',
-  mode: 'dual-engine',
-  capabilities: ['mapKeys', 'ttl', 'enrollment'],
-  sidecarPolicy: 'exclude',
-  existingPods: 'live',
-}
-const MAPS = [
-  {name: 'km_frontend', type: 'hash', keyBytes: 16, valueBytes: 4, entries: 1, maxEntries: 9, readable: true},
-]
+export const NODES = 1000
+/** Nodes below this have label `first<number>=yes`. */
+export const FIRST = [2, 100, 300, 900] as const
 
-type Answer = (response: ServerResponse) => void
+/** Eight ways to fail; each one gets its share of every twentieth node. */
+const FAULTS = ['refused', 'reset', 'forbidden', 'gone', 'error', 'garbage', 'cut', 'endless'] as const
+type Fault = (typeof FAULTS)[number]
 
-/** A daemon whose map is answered by `map`. Its other endpoints work at once. */
-function daemon(map: Answer): FakeNode['daemon'] {
-  const server = createServer((request, response) => {
-    if (request.url === '/version') return void response.end(JSON.stringify(VERSION))
-    if (request.url === '/debug/bpf/maps') return void response.end(JSON.stringify(MAPS))
-    map(response)
-  })
-  return (connection: Duplex) => {
-    connection.on('error', () => undefined)
-    server.emit('connection', connection)
-  }
+const nameOf = (index: number): string => `n${String(index).padStart(4, '0')}`
+const names = Array.from({length: NODES}, (_empty, index) => nameOf(index))
+
+function faultOf(index: number): Fault | undefined {
+  return index % 20 === 0 ? FAULTS[(index / 20) % FAULTS.length] : undefined
 }
 
-const line = (value: string): string =>
-  `${JSON.stringify({key: {address: '10.96.0.10'}, value: {upstreamId: 7}, keyHex: '00', valueHex: value, names: {}})}\n`
-const END = (entries: number): string => `${JSON.stringify({end: true, entries})}\n`
+function mannerOf(scenario: Scenario, index: number): Manner | Exclude<Fault, Manner | 'forbidden'> {
+  if (scenario === 'half') return index % 2 === 0 ? 'hang' : 'slow'
+  if (scenario === 'large') return 'megabyte'
+  if (scenario === 'huge-own') return index === 0 ? 'gigabyte' : 'slow'
+  if (scenario === 'huge-go') return index === 1 ? 'gigabyte' : 'slow'
+  const fault = scenario === 'faults' ? faultOf(index) : undefined
+  // Who may not forward never gets here.
+  return fault === undefined || fault === 'forbidden' ? 'slow' : fault
+}
 
-/** One small line, 50 ms later. */
-const slow: Answer = (response) => void setTimeout(() => response.end(line('00') + END(1)), DELAY_MS)
-
-/** Lines of about `lineBytes`, `bytes` in all, no faster than they are read. */
-const lines =
-  (bytes: number, lineBytes: number): Answer =>
-  (response) => {
-    const text = line('0'.repeat(lineBytes))
-    const total = Math.ceil(bytes / text.length)
-    let sent = 0
-    const more = (): void => {
-      while (sent < total) {
-        sent += 1
-        if (!response.write(text)) return
-      }
-      if (!response.writableEnded) response.end(END(total))
+async function startDaemons(): Promise<(dialect: FleetDialect, manner: Manner) => number> {
+  const manners = ['slow', 'hang', 'error', 'garbage', 'cut', 'endless', 'megabyte', 'gigabyte'] as const
+  const ports = new Map<string, number>()
+  for (const dialect of DIALECTS) {
+    for (const manner of manners) {
+      ports.set(`${dialect} ${manner}`, (await startFleetDaemon(dialect, manner)).port)
     }
-    response.on('drain', more)
-    more()
   }
-
-const endless: Answer = (response) => {
-  response.on('error', () => undefined)
-  const timer = setInterval(() => response.write('x'.repeat(256 * 1024)), 1)
-  response.on('close', () => clearInterval(timer))
+  return (dialect, manner) => ports.get(`${dialect} ${manner}`) as number
 }
 
-/** Eight ways to fail; each one gets its share of the nodes. */
-const FAULTS: readonly Omit<FakeNode, 'name'>[] = [
-  {daemon: 'refused'},
-  {daemon: 'refused', handshake: 'reset'},
-  {
-    daemon: 'refused',
-    handshake: {status: 403, body: '{"kind":"Status","reason":"Forbidden","message":"no"}'},
-  },
-  {
-    daemon: 'refused',
-    handshake: {status: 404, body: '{"kind":"Status","reason":"NotFound","message":"gone"}'},
-  },
-  {daemon: daemon((response) => void response.writeHead(500).end('it broke\n'))},
-  {daemon: daemon((response) => void response.end('<html>\n'))},
-  {daemon: daemon((response) => void response.write(line('00'), () => response.destroy()))},
-  {daemon: daemon(endless)},
-]
-
-function nodesOf(scenario: Scenario, count: number): FakeNode[] {
-  const good = daemon(slow)
-  const hanging = daemon(() => undefined)
-  const large = daemon(lines(LARGE_BYTES, 4096))
-  const huge = daemon(lines(HUGE_BYTES, 65_536))
-  return Array.from({length: count}, (_empty, index): FakeNode => {
-    const name = `n${String(index).padStart(4, '0')}`
-    if (scenario === 'half') return {name, daemon: index % 2 === 0 ? hanging : good}
-    if (scenario === 'large') return {name, daemon: large}
-    if (scenario === 'huge') return {name, daemon: index === 0 ? huge : good}
-    const fault = scenario === 'faults' && index % 20 === 0 ? FAULTS[(index / 20) % FAULTS.length] : undefined
-    return {name, daemon: good, ...fault}
-  })
-}
-
-async function main(scenario: Scenario, count: number): Promise<void> {
-  const tunnels = new Map<string, number>()
+async function main(): Promise<void> {
+  let scenario: Scenario = 'slow'
+  let tunnels = new Map<string, number>()
+  let open = 0
   let mostOpen = 0
-  const api = await startFakeApi({
-    nodes: nodesOf(scenario, count),
-    intercept: ({url = '', headers}) => {
-      if (headers.upgrade === undefined) return undefined
-      tunnels.set(url, (tunnels.get(url) ?? 0) + 1)
-      mostOpen = Math.max(mostOpen, api.openStreams() + 1)
-      return undefined
+  const portOf = await startDaemons()
+  const forward = (node: string): Forward => {
+    tunnels.set(node, (tunnels.get(node) ?? 0) + 1)
+    open += 1
+    mostOpen = Math.max(mostOpen, open)
+    const index = Number(node.slice(1))
+    const manner = mannerOf(scenario, index)
+    if (manner === 'refused' || manner === 'reset' || manner === 'gone') return manner
+    return portOf(DIALECTS[index % DIALECTS.length] as FleetDialect, manner)
+  }
+  const cluster = await startFleetCluster({
+    nodes: names.map((name, index) => ({
+      name,
+      labels: Object.fromEntries(
+        FIRST.filter((first) => index < first).map((first) => [`first${first}`, 'yes']),
+      ),
+    })),
+    forbidden: names.filter((_name, index) => faultOf(index) === 'forbidden'),
+    forward,
+    onClose: () => {
+      open -= 1
     },
   })
-  process.on('message', () => {
-    const counts: FleetCounts = {mostTunnels: Math.max(...tunnels.values()), mostOpen}
-    process.send?.(counts)
+  const folder = mkdtempSync(join(tmpdir(), 'kmt-fleet-'))
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text, {mode: 0o600})
+    return join(folder, name)
+  }
+  process.on('message', (message: {scenario: Scenario} | 'counts') => {
+    if (message === 'counts') {
+      const counts: FleetCounts = {mostTunnels: Math.max(...tunnels.values()), mostOpen}
+      process.send?.(counts)
+      return
+    }
+    scenario = message.scenario
+    tunnels = new Map()
+    mostOpen = open
   })
-  process.on('disconnect', () => void api.close().then(() => process.exit(0)))
-  process.send?.({kubeconfig: api.kubeconfig})
+  process.on('disconnect', () => {
+    rmSync(folder, {recursive: true})
+    process.exit(0)
+  })
+  const ready: FleetReady = {
+    kubeconfig: write('master', cluster.masterKubeconfig),
+    operator: write('operator', cluster.operatorKubeconfig),
+  }
+  process.send?.(ready)
 }
 
-if (process.send !== undefined) {
-  const [scenario = 'slow', count = '1000'] = process.argv.slice(2)
-  await main(scenario as Scenario, Number(count))
-}
+if (process.send !== undefined) await main()

@@ -180,6 +180,8 @@ class HttpAdmin implements Admin {
         signal: watch.signal,
         headers: request.body === undefined ? {} : {'content-type': 'application/json'},
         body: request.body ?? null,
+        // undici would close the connection after HEAD, and the next request would take a second tunnel.
+        ...(request.method === 'HEAD' ? {reset: false} : {}),
       }),
       () => {
         if (watch.phase === 'connect' && this.connected) watch.phase = 'request'

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The sandbox's Kubernetes API: TLS listeners, authentication, and the way from a request to its handler. */
-import {constants} from 'node:crypto'
 import type {IncomingMessage, RequestListener, ServerResponse} from 'node:http'
 import {createServer, type Server} from 'node:https'
 import type {AddressInfo} from 'node:net'
@@ -84,8 +83,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         requestCert: true,
         // Whoever has no good certificate is told so by a Status, not by a TLS alert.
         rejectUnauthorized: false,
-        // A resumed session would have to carry the peer's certificate along.
-        secureOptions: constants.SSL_OP_NO_TICKET,
         minVersion: 'TLSv1.2',
         // Watches are long; a request that only trickles in is cut.
         requestTimeout: 60_000,
