@@ -9,15 +9,16 @@ import {startApi} from './api-fixture.ts'
 
 async function ask(options: ConnectionOptions): Promise<{session: Buffer; reused: boolean; text: string}> {
   const socket = connect({host: '127.0.0.1', servername: '', ...options})
-  let session = Buffer.alloc(0)
+  let session: Buffer = Buffer.alloc(0)
   socket.on('session', (given: Buffer) => {
     session = given
   })
   await once(socket, 'secureConnect')
+  const reused = socket.isSessionReused()
   socket.write('GET /api/v1/namespaces/shop HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   let text = ''
   for await (const chunk of socket) text += chunk
-  return {session, reused: socket.isSessionReused(), text}
+  return {session, reused, text}
 }
 
 test('who resumes a session is who began it', async (t) => {
