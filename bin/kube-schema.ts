@@ -15,6 +15,7 @@ const ROOTS: Readonly<Record<string, string>> = {
   Service: 'V1Service',
   ConfigMap: 'V1ConfigMap',
   Event: 'CoreV1Event',
+  DaemonSet: 'V1DaemonSet',
   Deployment: 'V1Deployment',
   ReplicaSet: 'V1ReplicaSet',
   EndpointSlice: 'V1EndpointSlice',

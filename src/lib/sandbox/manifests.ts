@@ -15,6 +15,7 @@ const KINDS: Readonly<Record<string, {readonly resource: string; readonly namesp
   EndpointSlice: {resource: 'endpointslices', namespaced: true},
   Deployment: {resource: 'deployments', namespaced: true},
   ReplicaSet: {resource: 'replicasets', namespaced: true},
+  DaemonSet: {resource: 'daemonsets', namespaced: true},
   Secret: {resource: 'secrets', namespaced: true},
   ServiceAccount: {resource: 'serviceaccounts', namespaced: true},
   Lease: {resource: 'leases', namespaced: true},

@@ -44,6 +44,11 @@ const DEFAULTS: Readonly<Record<string, Fill>> = {
     spec: deploymentSpec(fieldsOf(object.spec)),
     ...(isNew ? {status: {}} : {}),
   }),
+  daemonsets: (object, isNew) => ({
+    ...object,
+    spec: daemonSetSpec(fieldsOf(object.spec)),
+    ...(isNew ? {status: NO_DAEMONS} : {}),
+  }),
   replicasets: (object, isNew) => ({
     ...object,
     spec: {replicas: 1, ...fieldsOf(object.spec), ...template(fieldsOf(object.spec))},
@@ -114,6 +119,29 @@ function deploymentSpec(spec: Fields): Fields {
     progressDeadlineSeconds: 600,
     ...spec,
     strategy:
+      strategy.type === 'RollingUpdate' ? {...strategy, rollingUpdate: rolling} : {type: strategy.type},
+    ...template(spec),
+  }
+}
+
+const NO_DAEMONS = {
+  currentNumberScheduled: 0,
+  desiredNumberScheduled: 0,
+  numberMisscheduled: 0,
+  numberReady: 0,
+}
+
+function daemonSetSpec(spec: Fields): Fields {
+  const strategy = {type: 'RollingUpdate', ...fieldsOf(spec['updateStrategy'])}
+  const rolling = {
+    maxSurge: 0,
+    maxUnavailable: 1,
+    ...fieldsOf(fieldsOf(spec['updateStrategy'])['rollingUpdate']),
+  }
+  return {
+    revisionHistoryLimit: 10,
+    ...spec,
+    updateStrategy:
       strategy.type === 'RollingUpdate' ? {...strategy, rollingUpdate: rolling} : {type: strategy.type},
     ...template(spec),
   }

@@ -118,6 +118,18 @@ export const RESOURCE_ROWS: readonly ResourceRow[] = [
   },
   {
     ...BASE,
+    ...APPS,
+    resource: 'daemonsets',
+    kind: 'DaemonSet',
+    singular: 'daemonset',
+    shortNames: ['ds'],
+    categories: ['all'],
+    subresources: ['status'],
+    statusReset: true,
+    generation: true,
+  },
+  {
+    ...BASE,
     group: 'discovery.k8s.io',
     version: 'v1',
     resource: 'endpointslices',

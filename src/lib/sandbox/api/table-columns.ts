@@ -136,6 +136,20 @@ export const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     AGE,
     ...TEMPLATE_COLUMNS,
   ],
+  daemonsets: [
+    NAME,
+    numberColumn('Desired', 'status.desiredNumberScheduled'),
+    numberColumn('Current', 'status.currentNumberScheduled'),
+    numberColumn('Ready', 'status.numberReady'),
+    numberColumn('Up-to-date', 'status.updatedNumberScheduled'),
+    numberColumn('Available', 'status.numberAvailable'),
+    {
+      name: 'Node Selector',
+      cell: (object) => pairs(fieldsOf(fieldsOf(fieldsOf(object.spec)['template'])['spec'])['nodeSelector']),
+    },
+    AGE,
+    ...TEMPLATE_COLUMNS,
+  ],
   events: [
     {
       name: 'Last Seen',

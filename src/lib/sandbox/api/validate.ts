@@ -37,6 +37,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   services: checkService,
   deployments: checkTemplateOwner,
   replicasets: checkTemplateOwner,
+  daemonsets: checkDaemonSet,
   endpointslices: checkEndpointSlice,
   customresourcedefinitions: checkDefinition,
   secrets: checkSecret,
@@ -123,15 +124,36 @@ function checkTemplateOwner(
   object: StoredObject,
   old: StoredObject | undefined,
 ): void {
+  const replicas = fieldsOf(object.spec)['replicas']
+  if (!Number.isInteger(replicas) || Number(replicas) < 0) {
+    causes.push(invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0'))
+  }
+  checkTemplate(causes, object, old)
+}
+
+function checkDaemonSet(causes: StatusCause[], object: StoredObject, old: StoredObject | undefined): void {
+  const strategy = fieldsOf(fieldsOf(object.spec)['updateStrategy'])
+  const {maxSurge, maxUnavailable} = fieldsOf(strategy['rollingUpdate'])
+  if (isSome(maxSurge)) {
+    const message = 'maxSurge is not part of the sandbox (see --control-plane)'
+    causes.push(invalidValue('spec.updateStrategy.rollingUpdate.maxSurge', maxSurge, message))
+  } else if (strategy['type'] === 'RollingUpdate' && !isSome(maxUnavailable)) {
+    const message = 'cannot be 0 when `maxSurge` is 0'
+    causes.push(invalidValue('spec.updateStrategy.rollingUpdate.maxUnavailable', maxUnavailable, message))
+  }
+  checkTemplate(causes, object, old)
+}
+
+function isSome(share: unknown): boolean {
+  return share !== undefined && share !== 0 && share !== '0%'
+}
+
+function checkTemplate(causes: StatusCause[], object: StoredObject, old: StoredObject | undefined): void {
   const spec = fieldsOf(object.spec)
   const template = fieldsOf(spec['template'])
   const matchLabels = fieldsOf(fieldsOf(spec['selector'])['matchLabels'])
   const expressions = arrayOf(fieldsOf(spec['selector'])['matchExpressions'])
   const labels = fieldsOf(fieldsOf(template['metadata'])['labels'])
-  const replicas = spec['replicas']
-  if (!Number.isInteger(replicas) || Number(replicas) < 0) {
-    causes.push(invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0'))
-  }
   if (expressions.length > 0) {
     const message = 'matchExpressions are not part of the sandbox (see --control-plane)'
     causes.push(invalidValue('spec.selector.matchExpressions', expressions, message))

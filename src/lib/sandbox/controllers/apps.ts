@@ -57,6 +57,19 @@ export interface Deployment extends KubeObject {
   }
 }
 
+export interface DaemonSet extends KubeObject {
+  readonly spec?: {
+    readonly selector?: LabelSelector
+    readonly template?: PodTemplate
+    readonly minReadySeconds?: number
+    readonly updateStrategy?: {
+      readonly type?: string
+      readonly rollingUpdate?: {readonly maxUnavailable?: number | string}
+    }
+  }
+  readonly status?: Readonly<Record<string, unknown>>
+}
+
 /** Every label of `wanted` is in `labels`; nothing wanted selects nothing. */
 export function labelsMatch(
   wanted: Readonly<Record<string, string>> | undefined,

@@ -11,7 +11,7 @@ import {
   type Service,
 } from '../../model/kube.ts'
 import type {Informer, Informers, ResourcePath} from '../../ports.ts'
-import type {Deployment, ReplicaSet} from './apps.ts'
+import type {DaemonSet, Deployment, ReplicaSet} from './apps.ts'
 
 export type ChangeHandler<T> = (object: T, previous: T | undefined, isDeleted: boolean) => void
 
@@ -36,6 +36,7 @@ export interface ClusterView {
   readonly endpointslices: Shared<EndpointSlice>
   readonly deployments: Shared<Deployment>
   readonly replicasets: Shared<ReplicaSet>
+  readonly daemonsets: Shared<DaemonSet>
   /** Metadata only. */
   readonly configmaps: Shared<KubeObject>
   /** Metadata only. */
@@ -58,6 +59,7 @@ export function createClusterView(informers: Informers): ClusterView {
     endpointslices: source<EndpointSlice>(RESOURCES.endpointslices),
     deployments: source<Deployment>(RESOURCES.deployments),
     replicasets: source<ReplicaSet>(RESOURCES.replicasets),
+    daemonsets: source<DaemonSet>(RESOURCES.daemonsets),
     configmaps: source<KubeObject>(RESOURCES.configmaps, true),
     serviceaccounts: source<KubeObject>(RESOURCES.serviceaccounts, true),
   }

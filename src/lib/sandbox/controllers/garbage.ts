@@ -17,6 +17,7 @@ export function startGarbageCollector({view, kube, clock, log}: ControllerContex
   const kinds: Kinds = {
     Deployment: {path: RESOURCES.deployments, shared: view.deployments},
     ReplicaSet: {path: RESOURCES.replicasets, shared: view.replicasets},
+    DaemonSet: {path: RESOURCES.daemonsets, shared: view.daemonsets},
     Service: {path: RESOURCES.services, shared: view.services},
     Pod: {path: RESOURCES.pods, shared: view.pods},
     EndpointSlice: {path: RESOURCES.endpointslices, shared: view.endpointslices},

@@ -10,6 +10,7 @@ import {createWorkQueue} from './work-queue.ts'
 const CONTENT: readonly ResourcePath[] = [
   RESOURCES.deployments,
   RESOURCES.replicasets,
+  RESOURCES.daemonsets,
   RESOURCES.services,
   RESOURCES.endpointslices,
   RESOURCES.configmaps,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {Clock, Informers, Kube, Log} from '../../ports.ts'
 import {createClusterView} from './cluster-view.ts'
+import {startDaemonSetController} from './daemonset.ts'
 import {startDeploymentController} from './deployment.ts'
 import {startEndpointSliceController} from './endpointslice.ts'
 import {startGarbageCollector} from './garbage.ts'
@@ -31,6 +32,7 @@ export function startControllers(options: ControllerOptions): {close(): void} {
       ? [
           startReplicaSetController,
           startDeploymentController,
+          startDaemonSetController,
           startEndpointSliceController,
           startNamespaceController,
           startServiceAccountController,
