@@ -58,7 +58,7 @@ export async function startAgent(
 ): Promise<RunningAgent> {
   const {loggers, clock, files} = parts
   const status = await startStatusServer({...options, log: loggers.log('admin')})
-  const loader = {bpf: parts.bpf, pins: parts.pins, log: loggers.log('loader')}
+  const loader = {...parts, log: loggers.log('loader')}
   const plane = loadDataPlane(loader, {...options, objectFile, version: version.gitVersion})
   const ids = new IdStore(files, clock, loggers.log('reconcile'))
   const levels = new Levels({
@@ -78,11 +78,13 @@ export async function startAgent(
     clock,
     log: loggers.log('reconcile'),
     clusterDomain: options.clusterDomain,
+    onSynced: () => plane.migration?.complete(),
   })
   const enroller = createEnroller(parts, options, plane, reconciler)
   const watches = createWatches(parts, options, reconciler, enroller)
   const probe = new ServerProbe(parts.kube, clock, loggers.log('watch'))
-  const checks = () => readiness(reconciler, [reconciler, enroller, ids], [watches, probe])
+  const node = [reconciler, enroller, ids, ...(plane.migration === undefined ? [] : [plane.migration])]
+  const checks = () => readiness(reconciler, node, [watches, probe])
   const routes = createRoutes({
     version,
     levels,
@@ -108,6 +110,7 @@ export async function startAgent(
     stop: async () => {
       watches.close()
       probe.stop()
+      plane.migration?.stop()
       reconciler.stop()
       enroller.stop()
       stopBpfLog()

@@ -12,27 +12,27 @@ import {
   LOG_EVENTS,
   MANAGE,
   MAPS,
+  mapRow,
   SERVICE,
   VERSION,
 } from '../model/maps.ts'
-import type {Bpf, BpfLoadResult, BpfMap, BpfRing, Log, PinTree} from '../ports.ts'
+import type {
+  Bpf,
+  BpfLoadRequest,
+  BpfLoadResult,
+  BpfMap,
+  BpfMapInfo,
+  BpfMapLayout,
+  BpfRing,
+  Log,
+  PinTree,
+} from '../ports.ts'
+import {isCarried} from './carry.ts'
+import {differences, neededMaps, pinnedMaps} from './map-layouts.ts'
 import type {RoutingMaps} from './map-writer.ts'
-
-const FOLDER = 'bpf_kmesh_workload'
-
-/** Below the BPF file system; everything in it is ours or foreign as a whole. */
-export function pinFolder(bpfFsPath: string): string {
-  return join(bpfFsPath, FOLDER)
-}
-
-export function mapPin(bpfFsPath: string, map: string): string {
-  return join(pinFolder(bpfFsPath), 'map', map)
-}
-
-const LINKS = {
-  cgroup_connect4_prog: 'sockconn/sockconn_prog',
-  cgroup_connect6_prog: 'sockconn/sockconn6_prog',
-} as const
+import {Migration, type MigrationParts, type MigrationPlan, settleInterrupted} from './migration.ts'
+import {MirrorMap} from './mirror-map.ts'
+import {LINKS, mapPin, pinFolder} from './pin-names.ts'
 
 /** `km_globals` is what only our agent pins. */
 export type PinOwner = 'nobody' | 'ours' | 'foreign'
@@ -55,11 +55,7 @@ export function foreignPins(pins: PinTree, bpfFsPath: string, hint: string): Kme
   )
 }
 
-export interface LoadParts {
-  readonly bpf: Bpf
-  readonly pins: PinTree
-  readonly log: Log
-}
+export type LoadParts = MigrationParts
 
 export interface LoadOptions {
   readonly bpfFsPath: string
@@ -80,25 +76,63 @@ export interface DataPlane {
   readonly maps: ReadonlyMap<string, BpfMap>
   /** True where an earlier agent's maps go on; then its cookies and ids still mean something. */
   readonly adopted: boolean
+  /** There while the programs of an earlier version serve: to be completed once the maps hold the cluster. */
+  readonly migration: Migration | undefined
 }
 
 /** @throws KmeshError `ForeignPins`, LayoutError, KernelError */
 export function loadDataPlane(parts: LoadParts, options: LoadOptions): DataPlane {
-  const {bpf, pins, log} = parts
-  const owner = pinOwner(pins, options.bpfFsPath)
+  const {bpf, pins} = parts
+  const {bpfFsPath} = options
+  const owner = pinOwner(pins, bpfFsPath)
   if (owner === 'foreign') replaceForeign(parts, options)
-  const result = bpf.load(loadRequest(bpf, options, owner === 'ours'))
-  const maps = new Map(MAPS.map((row) => [row.name, bpf.openPinned(mapPin(options.bpfFsPath, row.name))]))
+  else settleInterrupted(parts, bpfFsPath)
+  const pinned = owner === 'ours' ? pinnedMaps(bpf, bpfFsPath) : new Map<string, BpfMapInfo>()
+  const needed = neededMaps(bpf, options.objectFile, options.mapSizes, pinned)
+  const changes = owner === 'ours' ? differences(needed, pinned) : new Map<string, string>()
+  const request = loadRequest(options, new Map([...needed].map(([name, {maxEntries}]) => [name, maxEntries])))
+  if (changes.size === 0) {
+    tell(parts.log, bpf.load(request), options)
+    return openPlane(parts, options, pinned.has(MANAGE.name), undefined)
+  }
+  checkRoom(bpf, options, needed, pinned)
+  return migrate(parts, options, {bpfFsPath, request, changes}, pinned.has(MANAGE.name))
+}
+
+function migrate(parts: LoadParts, options: LoadOptions, plan: MigrationPlan, isAdopted: boolean): DataPlane {
+  const mirrors: MirrorMap[] = []
+  const migration = Migration.stage(parts, plan, () => {
+    for (const mirror of mirrors) mirror.endMirror()
+  })
+  if (!migration.needsCluster) {
+    tell(parts.log, migration.swap(), options)
+    return openPlane(parts, options, isAdopted, undefined)
+  }
+  parts.log.info('the programs of before serve until the new maps hold the cluster')
+  const open = (name: string): BpfMap => {
+    const map = parts.bpf.openPinned(migration.pinOf(name))
+    if (!plan.changes.has(name) || !isCarried(name)) return map
+    const mirror = new MirrorMap(map, parts.bpf.openPinned(mapPin(options.bpfFsPath, name)))
+    mirrors.push(mirror)
+    return mirror
+  }
+  return openPlane(parts, options, isAdopted, migration, open)
+}
+
+function openPlane(
+  {bpf}: LoadParts,
+  options: LoadOptions,
+  adopted: boolean,
+  migration: Migration | undefined,
+  open = (name: string): BpfMap => bpf.openPinned(mapPin(options.bpfFsPath, name)),
+): DataPlane {
+  const maps = new Map(MAPS.map(({name}) => [name, open(name)]))
   const map = (name: string): BpfMap => {
     const found = maps.get(name)
     if (found === undefined) throw new LayoutError(`there is no map ${name}`)
     return found
   }
-  map(VERSION.name).update(
-    encode(VERSION.key, {index: 0}),
-    encode(VERSION.value, {versionHash: fnv1a32(options.version)}),
-  )
-  log.info(describe(result), {path: pinFolder(options.bpfFsPath), cgroup: options.cgroup2Path})
+  noteVersion(map(VERSION.name), options.version)
   return {
     routing: {
       frontend: map(FRONTEND.name),
@@ -108,9 +142,42 @@ export function loadDataPlane(parts: LoadParts, options: LoadOptions): DataPlane
     },
     manage: map(MANAGE.name),
     globals: map(GLOBALS.name),
-    logEvents: bpf.openRing(mapPin(options.bpfFsPath, LOG_EVENTS.name)),
+    logEvents: bpf.openRing(migration?.pinOf(LOG_EVENTS.name) ?? mapPin(options.bpfFsPath, LOG_EVENTS.name)),
     maps,
-    adopted: result.adoptedMaps.includes(MANAGE.name),
+    adopted,
+    migration,
+  }
+}
+
+/** A start that changes nothing writes nothing. */
+function noteVersion(map: BpfMap, version: string): void {
+  const key = encode(VERSION.key, {index: 0})
+  const value = encode(VERSION.value, {versionHash: fnv1a32(version)})
+  const stored = map.lookup(key)
+  if (stored === undefined || Buffer.compare(stored, value) !== 0) map.update(key, value)
+}
+
+/** A size that was asked for and has no room for what is there would lose services. @throws LayoutError */
+function checkRoom(
+  bpf: Bpf,
+  {bpfFsPath}: LoadOptions,
+  needed: ReadonlyMap<string, BpfMapLayout>,
+  pinned: ReadonlyMap<string, BpfMapInfo>,
+): void {
+  for (const [name, {maxEntries}] of needed) {
+    const info = pinned.get(name)
+    if (info === undefined || maxEntries >= info.maxEntries || mapRow(name)?.key === undefined) continue
+    using map = bpf.openPinned(mapPin(bpfFsPath, name))
+    let entries = 0
+    for (const batch of map.read()) entries += batch.count
+    if (entries <= maxEntries) continue
+    throw new LayoutError(
+      `map ${name} holds ${entries} entries, more than the ${maxEntries} that are asked for`,
+      {
+        parameter: 'map-size',
+        hints: [`--map-size ${name}=N with a larger N, or none`],
+      },
+    )
   }
 }
 
@@ -120,37 +187,24 @@ function replaceForeign({pins, log}: LoadParts, options: LoadOptions): void {
   pins.remove(pinFolder(options.bpfFsPath))
 }
 
-function loadRequest(bpf: Bpf, options: LoadOptions, isOurs: boolean) {
+function loadRequest(options: LoadOptions, sizes: ReadonlyMap<string, number>): BpfLoadRequest {
   const {bpfFsPath, cgroup2Path, objectFile} = options
   // km_globals first: whatever comes after a crash between two pins knows that they are ours.
   const names = [GLOBALS.name, ...MAPS.map((row) => row.name).filter((name) => name !== GLOBALS.name)]
-  const attachments = Object.entries(LINKS).map(([program, link]) => ({
-    program,
-    linkPin: join(pinFolder(bpfFsPath), link),
-    cgroupPath: cgroup2Path,
-  }))
-  const pinned = isOurs ? pinnedSizes(bpf, bpfFsPath) : {}
   return {
     objectFile,
     mapPins: Object.fromEntries(names.map((name) => [name, mapPin(bpfFsPath, name)])),
-    mapSizes: {...pinned, ...options.mapSizes},
-    attachments,
+    mapSizes: Object.fromEntries([...sizes].filter(([name]) => mapRow(name)?.key !== undefined)),
+    attachments: Object.entries(LINKS).map(([program, link]) => ({
+      program,
+      linkPin: join(pinFolder(bpfFsPath), link),
+      cgroupPath: cgroup2Path,
+    })),
   }
 }
 
-/** A map that was made larger stays so when the option is gone: adopting it matters more. */
-function pinnedSizes(bpf: Bpf, bpfFsPath: string): Record<string, number> {
-  const sizes: Record<string, number> = {}
-  for (const row of MAPS) {
-    if (row.key === undefined) continue
-    try {
-      using map = bpf.openPinned(mapPin(bpfFsPath, row.name))
-      if (map.info.maxEntries !== row.maxEntries) sizes[row.name] = map.info.maxEntries
-    } catch (error) {
-      if ((error as {errno?: number}).errno !== 2) throw error
-    }
-  }
-  return sizes
+function tell(log: Log, result: BpfLoadResult, {bpfFsPath, cgroup2Path}: LoadOptions): void {
+  log.info(describe(result), {path: pinFolder(bpfFsPath), cgroup: cgroup2Path})
 }
 
 function describe(result: BpfLoadResult): string {

@@ -15,6 +15,8 @@ interface AppliedFamily {
 
 export interface ReconcilerParts extends RoutingParts {
   readonly clusterDomain: string
+  /** The maps hold the cluster for the first time. */
+  readonly onSynced?: () => void
 }
 
 export class Reconciler implements ClusterListener {
@@ -198,5 +200,6 @@ export class Reconciler implements ClusterListener {
     this.#parts.log.info(
       `maps follow the cluster: ${services.size} services, ${backends.size} backends, ${frontends.size} addresses${but}`,
     )
+    this.#parts.onSynced?.()
   }
 }

@@ -7,7 +7,8 @@ import type {Kube, Log, PinTree, StateFiles} from '../ports.ts'
 import {DECISIONS_FILE, ENROLLED_FILE} from './enroll-state.ts'
 import {ID_FILE} from './ids.ts'
 import {LEASE_FILE, SETTINGS_FILE} from './levels.ts'
-import {foreignPins, pinFolder, pinOwner} from './loader.ts'
+import {foreignPins, pinOwner} from './loader.ts'
+import {pinFolder} from './pin-names.ts'
 
 export interface UninstallParts {
   readonly pins: PinTree
