@@ -37,6 +37,9 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   echo: 'src/lib/sandbox/echo.ts',
 }
 
+/** One file without chunks: the agent copies it to where the runtime looks for plugins. */
+const PLUGIN = {name: 'kmesh-cni', file: 'src/lib/cni/plugin.ts'}
+
 function entryPoints(): Record<string, string> {
   const entries: Record<string, string> = {}
   for (const [name, file] of Object.entries(PROGRAMS)) {
@@ -123,6 +126,24 @@ async function bundle(): Promise<void> {
   })
 }
 
+async function bundlePlugin(): Promise<void> {
+  if (wanted.length > 0 && !wanted.includes(PLUGIN.name)) return
+  await build({
+    absWorkingDir: root,
+    entryPoints: [PLUGIN.file],
+    outfile: join(stage, 'dist', `${PLUGIN.name}.mjs`),
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22.19',
+    minify: true,
+    sourcemap: 'external',
+    banner: {js: BANNER},
+    plugins: [requireBuiltins],
+    logLevel: 'warning',
+  })
+}
+
 /** @returns ids of the commands that help shows */
 async function writeManifest(): Promise<string[]> {
   const plugin = new Plugin({root: stage, type: 'core', ignoreManifest: true, errorOnManifestCreate: true})
@@ -166,6 +187,7 @@ try {
   mkdirSync(stage, {recursive: true})
   copyFileSync(join(root, 'package.json'), join(stage, 'package.json'))
   await bundle()
+  await bundlePlugin()
   await writeHelp(await writeManifest())
   putInPlace()
 } finally {
