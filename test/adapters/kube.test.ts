@@ -192,7 +192,11 @@ test('an answer above the limit and one that is no JSON are refused', async () =
       options: {maxBodyBytes: 1000},
     },
   )
-  await assert.rejects(kube.get({...pods, name: 'a'}), {code: 'TooLarge', phase: 'read'})
+  await assert.rejects(kube.get({...pods, name: 'a'}), {
+    code: 'TooLarge',
+    phase: 'read',
+    message: /^cannot get pods a.* at http.*: the answer is longer than 1000 bytes$/,
+  })
   await assert.rejects(kube.get({...pods, name: 'a'}), {phase: 'decode'})
 })
 

@@ -87,6 +87,17 @@ const USAGE_ERRORS: readonly (readonly [string[], RegExp])[] = [
   [['dump', 'maps', '--address', 'cart'], /--address: 'cart' is not an IP address/],
   [['dump', 'maps', '--address', '1.2'], /--address: '1.2' is not an IP address/],
   [['enroll', 'namespace', '-y', '-l', ''], /--selector is empty/],
+  [
+    ['enroll', 'namespace', '-y', '-l', 'team=web,app in (x'],
+    /^error: --selector: 'app in \(x' in 'team=web,app in \(x' is no label requirement\nhint: for example/,
+  ],
+  [['interop', 'status', '-l', 'a=b=c'], /--selector: 'a=b=c' in 'a=b=c' is no label requirement/],
+  [['log', 'list', '--node-selector', 'zone=a,,b'], /--node-selector: '' in 'zone=a,,b'/],
+  [['status', '--daemon-selector', 'app=-x'], /--daemon-selector: 'app=-x'/],
+  [['toggle', 'set', '--all-nodes'], /Missing 1 required arg/],
+  [['toggle', 'set', 'authz=on'], /^error: which daemons\?/],
+  [['toggle', 'set', 'authz=on', 'authz=off', '--all-nodes'], /toggle 'authz' is given twice/],
+  [['toggle', 'set', 'accesslog=on', '--all-nodes'], /no toggle 'accesslog'\nhint: toggles are authz, /],
   [['unenroll', 'pod', '--all', '-n', ''], /--namespace is empty/],
   [['log', 'set-level', 'debug', '--node-selector', ' '], /--node-selector is empty/],
   [['enroll', 'ns'], /which namespace\? none is named/],
@@ -123,6 +134,17 @@ test('the error document also in YAML, in JSON lines, and for an unknown command
   assert.equal(JSON.parse(lines.stdout).type, 'ERROR')
   const unknown = await runCli(['nope', '--json'], {env})
   assert.equal(JSON.parse(unknown.stdout).errors[0].code, 'UnknownCommand')
+})
+
+test('a format that there is beside one that there is not: a usage error like every other, with its document', async () => {
+  const {code, stdout, stderr} = await runCli(['status', '-o', 'nope', '-o', 'json'], {env})
+  assert.equal(code, 2)
+  assert.match(stderr, /^error: Flag --output can only be specified once\n/)
+  const document = JSON.parse(stdout)
+  assert.deepEqual(
+    [document.kind, document.errors[0].code, document.errors[0].exitCode],
+    ['Error', 'Usage', 2],
+  )
 })
 
 test('-o jsonl is refused where nothing streams, without a document', async () => {

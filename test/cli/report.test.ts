@@ -49,6 +49,8 @@ test('the machine format of a command line that cannot be parsed', () => {
   assert.equal(machineFormatOf(['--bad', '-o', 'json'], all), 'json')
   assert.equal(machineFormatOf(['-oyaml'], all), 'yaml')
   assert.equal(machineFormatOf(['--output=json', '--json'], all), 'json')
+  assert.equal(machineFormatOf(['-o', 'nope', '-o', 'json'], all), 'json')
+  assert.equal(machineFormatOf(['-o', 'table', '-ojson', '-o', 'nope'], all), 'json')
   for (const argv of [
     [],
     ['-o', 'table'],
@@ -56,6 +58,7 @@ test('the machine format of a command line that cannot be parsed', () => {
     ['-o', 'jsonl'],
     ['--json', '-o', 'yaml'],
     ['--', '--json'],
+    ['-o', 'json', '-o', 'table'],
     ['-o'],
   ]) {
     assert.equal(machineFormatOf(argv, all), undefined)

@@ -83,8 +83,12 @@ export function ruleHints({verb, path}: Intent): string[] {
 /** Connect timeouts of undici and of the system. */
 const TIMEOUT_CODES = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT'])
 
-/** A failure below HTTP. Our own errors pass through. */
+/** A failure below HTTP. Our own errors pass through; an answer that is too large says to what. */
 export function transportError(error: unknown, phase: Phase, server: string, intent: Intent): KmeshError {
+  if (error instanceof KmeshError && error.code === 'TooLarge') {
+    const message = `cannot ${describeIntent(intent)} at ${server}: ${error.message}`
+    return new UnreachableError(phase, message, {code: error.code})
+  }
   if (error instanceof KmeshError) return error
   const code = codeOf(error)
   const where = `cannot ${describeIntent(intent)} at ${server}`

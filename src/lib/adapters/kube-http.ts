@@ -17,6 +17,7 @@ export interface HttpOptions {
   readonly maxBodyBytes: number
   /** 0 to 1, for back-off; Math.random but in tests. */
   readonly random: () => number
+  readonly onRequest?: ((what: string) => void) | undefined
 }
 
 export interface HttpRequest {
@@ -130,6 +131,7 @@ export class KubeHttp {
   }
 
   private async send(request: HttpRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    this.options.onRequest?.(describeIntent(request.intent))
     const credentials = await this.credentials()
     const base = new URL(this.connection.server)
     return this.pool.of(credentials).dispatcher.request({

@@ -31,6 +31,8 @@ export interface KubeOptions {
   readonly connectTimeoutMs?: number
   readonly maxBodyBytes?: number
   readonly random?: () => number
+  /** Told before each request what it does: `list pods in namespace shop`. */
+  readonly onRequest?: (what: string) => void
 }
 
 const PAGE = 500

@@ -4,6 +4,7 @@ import type {Command} from '@oclif/core'
 import {UsageError} from '../errors.ts'
 import type {AdminDialer, Kube} from '../ports.ts'
 import {FORMATS} from '../render/formats.ts'
+import {sayingDialer} from './ask-log.ts'
 import {type FanOutSink, showFanOut} from './fan-out-progress.ts'
 import {OutputCommand} from './output-command.ts'
 import {type KubeFlagValues, type OpenKube, openDialer, openKube, openLeases} from './wiring.ts'
@@ -114,6 +115,7 @@ export abstract class BaseCommand<C extends typeof Command> extends OutputComman
       clock: this.clock,
     })
     this.onClose(() => dialer.close())
-    return dialer
+    const isSaid = this.flags.verbose || this.flags.debug
+    return isSaid ? sayingDialer(dialer, this.logger) : dialer
   }
 }

@@ -2,6 +2,7 @@
 /** Flags that several commands share; a command takes the groups that it needs. */
 import {Flags} from '@oclif/core'
 import {UsageError} from '../errors.ts'
+import {badRequirement} from '../model/label-selector.ts'
 import type {AllowedFailures} from '../model/report.ts'
 import type {FormatName} from '../render/formats.ts'
 import {parseDuration} from './duration.ts'
@@ -21,6 +22,20 @@ export const filledFlag = Flags.custom<string>({
   parse: async (input, _context, flag) => {
     if (input.trim() !== '') return input
     throw new UsageError(`--${flag.name} is empty`, {parameter: `--${flag.name}`})
+  },
+})
+
+/** A typing error is named here, before anybody is asked: servers may answer it with everything or nothing. */
+const labelSelectorFlag = Flags.custom<string>({
+  parse: async (input, _context, flag) => {
+    const parameter = `--${flag.name}`
+    if (input.trim() === '') throw new UsageError(`${parameter} is empty`, {parameter})
+    const bad = badRequirement(input)
+    if (bad === undefined) return input
+    throw new UsageError(`${parameter}: '${bad}' in '${input}' is no label requirement`, {
+      parameter,
+      hints: ["for example 'app=web,tier!=test', 'app in (web,api)', 'app', '!app'"],
+    })
   },
 })
 
@@ -127,7 +142,7 @@ export const allNamespacesFlag = {
 }
 
 export const selectorFlag = {
-  selector: filledFlag({
+  selector: labelSelectorFlag({
     char: 'l',
     description: 'label selector, as kubectl takes it',
     helpGroup: CLUSTER,
@@ -144,7 +159,7 @@ export const meshFlags = {
     helpGroup: DAEMON,
     helpValue: 'NAME',
   }),
-  'daemon-selector': filledFlag({
+  'daemon-selector': labelSelectorFlag({
     description: 'label selector of the daemons',
     default: 'app=kmesh',
     env: 'KMESHCTL_DAEMON_SELECTOR',
@@ -185,7 +200,7 @@ export const targetFlags = {
     multipleNonGreedy: true,
     delimiter: ',',
   }),
-  'node-selector': filledFlag({
+  'node-selector': labelSelectorFlag({
     description: 'daemons of the nodes with these labels',
     helpGroup: DAEMON,
     helpValue: 'SELECTOR',

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import {type FormatName, MACHINE_FORMATS} from '../render/formats.ts'
+import {FORMATS, type FormatName, MACHINE_FORMATS} from '../render/formats.ts'
 
 export type MachineFormat = (typeof MACHINE_FORMATS)[number]
 
 /**
  * The machine format that a command line asks for, also when the rest of it cannot be parsed: then the error
- * goes to stdout as a document. Undefined when there is none, it is unknown, or two disagree.
+ * goes to stdout as a document. The last `-o` with a format that there is counts, as it does for the parser.
+ * Undefined when there is none, or `--json` disagrees with it.
  */
 export function machineFormatOf(
   argv: readonly string[],
@@ -13,14 +14,13 @@ export function machineFormatOf(
 ): MachineFormat | undefined {
   const end = argv.indexOf('--')
   const words = end < 0 ? argv : argv.slice(0, end)
-  const values = new Set<string>()
-  words.forEach((word, index) => {
-    if (word === '--json') values.add('json')
-    else if (word === '-o' || word === '--output') values.add(words[index + 1] ?? '')
-    else if (word.startsWith('--output=')) values.add(word.slice('--output='.length))
-    else if (/^-o.+/.test(word)) values.add(word.slice(2).replace(/^=/, ''))
+  const typed = words.flatMap((word, index) => {
+    if (word === '-o' || word === '--output') return [words[index + 1] ?? '']
+    if (word.startsWith('--output=')) return [word.slice('--output='.length)]
+    return /^-o.+/.test(word) ? [word.slice(2).replace(/^=/, '')] : []
   })
-  if (values.size !== 1) return undefined
-  const [value] = values
+  const last = typed.findLast((format) => Object.hasOwn(FORMATS, format))
+  if (words.includes('--json') && last !== undefined && last !== 'json') return undefined
+  const value = words.includes('--json') ? 'json' : last
   return MACHINE_FORMATS.find((format) => format === value && allowed.includes(format))
 }

@@ -172,7 +172,9 @@ export async function openKube(flags: KubeFlagValues, clock: Clock, log: Log): P
     asUid: flags['as-uid'],
   })
   const requestTimeoutMs = flags['request-timeout'] ?? 10_000
-  return {kube: createKube(connection, {clock, log, requestTimeoutMs}), namespace: connection.namespace}
+  const onRequest = (what: string): void => log.info(`asking the API server: ${what}`)
+  const kube = createKube(connection, {clock, log, requestTimeoutMs, onRequest})
+  return {kube, namespace: connection.namespace}
 }
 
 /** Names of the contexts, clusters or users of the kubeconfig files. @throws KmeshError `BadKubeconfig` */

@@ -23,11 +23,11 @@ export const enrollView: View<EnrollItem> = {
     {header: 'NODE', value: (item) => item.node},
     {
       header: 'NOW',
-      value: (item) => (item.now === null ? item.label?.before : (item.now.capture ?? 'unknown')),
+      value: (item) => (item.kind === 'Namespace' ? item.label?.before : (item.now?.capture ?? 'unknown')),
     },
     {
       header: 'AFTER',
-      value: (item) => (item.after === null ? item.label?.after : (item.after.capture ?? 'unknown')),
+      value: (item) => (item.kind === 'Namespace' ? item.label?.after : (item.after?.capture ?? 'unknown')),
     },
     {header: 'REASON', value: (item) => (item.kind === 'Namespace' ? 'Label' : item.reason)},
     {header: 'STATE', value: (item) => item.state, tone: (item) => TONES[item.state]},
