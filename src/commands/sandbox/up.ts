@@ -49,6 +49,10 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    'no-daemon': Flags.boolean({
+      description: 'nothing of Kmesh at all: then `kmeshctl install` brings it',
+      exclusive: ['without-daemon'],
+    }),
     'control-plane': Flags.directory({
       description: 'folder with etcd and kube-apiserver, to run instead of the built-in API',
       helpValue: 'DIR',
@@ -65,6 +69,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       filename = [],
       'ip-family': ipFamily,
       'without-daemon': withoutDaemon = [],
+      'no-daemon': withoutMesh,
       'control-plane': programs,
     } = this.flags
     const name = checkName(this.flags.name)
@@ -86,7 +91,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
     if (controlPlane !== undefined) findPrograms(controlPlane, process.arch)
     const withShop = !empty && filename.length === 0
     const started = await startSandbox(
-      {name, backend, nodes, ipFamily, withShop, withoutDaemon, controlPlane},
+      {name, backend, nodes, ipFamily, withShop, withoutDaemon, withoutMesh, controlPlane},
       {say: (message) => this.say(message), signal: this.signal},
     )
     if (!started) this.say(`sandbox ${name} is up already; nothing was changed`)

@@ -97,12 +97,18 @@ export interface Probe {
   readonly successThreshold?: number
 }
 
+export interface EnvironmentEntry {
+  readonly name: string
+  readonly value?: string
+  readonly valueFrom?: {readonly fieldRef?: {readonly fieldPath?: string}}
+}
+
 export interface Container {
   readonly name: string
   readonly image?: string
   readonly command?: readonly string[]
   readonly args?: readonly string[]
-  readonly env?: readonly {readonly name: string; readonly value?: string}[]
+  readonly env?: readonly EnvironmentEntry[]
   readonly ports?: readonly ContainerPort[]
   readonly workingDir?: string
   readonly readinessProbe?: Probe

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly withShop: boolean
   /** Nodes that get no agent. */
   readonly withoutDaemon: readonly string[]
+  /** Nothing of the mesh: no agents, no roles, no namespace of theirs. */
+  readonly withoutMesh: boolean
   /** Absolute path of a folder with etcd and kube-apiserver, which then serve in place of the sandbox's own API. */
   readonly controlPlane?: string | undefined
 }
@@ -119,9 +121,9 @@ export async function runSandbox(
 
   tell({message: 'starting nodes', server: control.server})
   const {kube, informers} = await outside.openKube(paths.kubeconfig)
-  await createAll(kube, roleObjects(outside.roles))
+  if (!options.withoutMesh) await createAll(kube, roleObjects(outside.roles))
   startControllers({kube, informers, clock, log, needs: control.needs})
-  const {withoutDaemon} = options
+  const withoutDaemon = options.withoutMesh ? nodeNames(options.nodes) : options.withoutDaemon
   await startNodes({...outside, ...control, ground, paths, plan, kube, informers, stopping, withoutDaemon})
   if (options.withShop) await createAll(kube, shopObjects())
   tell({message: 'waiting for pods'})

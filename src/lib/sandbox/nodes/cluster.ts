@@ -8,7 +8,7 @@ import type {Clock, Commands, Informers, Kube, Log, ResourcePath} from '../../po
 import type {NodeRecord, SandboxPaths} from '../state.ts'
 import type {AddressPlan} from './addresses.ts'
 import {isMounted} from './clean.ts'
-import {daemonFiles, keepDaemon, MESH_NAMESPACE} from './daemon-pod.ts'
+import {daemonFiles, keepDaemon} from './daemon-pod.ts'
 import {startKubelet} from './kubelet.ts'
 import {type KubeletTls, startKubeletServer} from './kubelet-server.ts'
 import type {Machine} from './machine.ts'
@@ -81,7 +81,7 @@ export async function startNodes(options: ClusterOptions): Promise<{close(): voi
   const {kube} = options
   const {nodes, machine} = options.ground
   const closers: {close(): void}[] = []
-  for (const name of ['default', 'kube-system', MESH_NAMESPACE]) {
+  for (const name of ['default', 'kube-system']) {
     await ensure(kube, RESOURCES.namespaces, {apiVersion: 'v1', kind: 'Namespace', metadata: {name}})
   }
   // In memory no address of a service leads anywhere.
@@ -122,6 +122,9 @@ async function startNode(
     cgroup: record.cgroup,
     bpfDir: record.bpfDir,
   }
+  const files = daemonFiles(node, options.daemonProgram)
+  mkdirSync(dirname(files.kubeconfig), {recursive: true, mode: 0o700})
+  writeFileSync(files.kubeconfig, options.daemonKubeconfig, {mode: 0o600})
   const kubelet = startKubelet(node, informers)
   const server = await startKubeletServer(node, kubelet, await options.tlsOf(record))
   await ensure(kube, RESOURCES.nodes, nodeObject(node))
@@ -130,9 +133,6 @@ async function startNode(
     {status: nodeStatus(node)},
   )
   if (options.withoutDaemon.includes(node.name)) return [kubelet, server]
-  const files = daemonFiles(node, options.daemonProgram)
-  mkdirSync(dirname(files.kubeconfig), {recursive: true, mode: 0o700})
-  writeFileSync(files.kubeconfig, options.daemonKubeconfig, {mode: 0o600})
   return [kubelet, server, keepDaemon(node, files, informers)]
 }
 

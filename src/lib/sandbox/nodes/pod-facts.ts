@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is fixed for a pod once it is on a node, and the records made of it. */
 import {join} from 'node:path'
-import type {Container, Pod} from '../../model/kube.ts'
+import type {Container, EnvironmentEntry, Pod} from '../../model/kube.ts'
 import type {PodRecord} from '../state.ts'
 import type {Addresses} from './addresses.ts'
 import type {ContainerRunner, ContainerSettings} from './container.ts'
+import {onThisNode} from './daemon-image.ts'
 import type {NodeContext} from './node-context.ts'
 
 export interface PodFacts {
@@ -18,8 +19,24 @@ export interface PodFacts {
   readonly startedAt: string
 }
 
+/** What `fieldRef` can name. */
+const FIELDS: Readonly<Record<string, (node: NodeContext, facts: PodFacts) => string>> = {
+  'metadata.name': (_, {name}) => name,
+  'metadata.namespace': (_, {namespace}) => namespace,
+  'metadata.uid': (_, {uid}) => uid,
+  'spec.nodeName': ({name}) => name,
+  'status.hostIP': ({addresses}) => addresses[0]?.address ?? '',
+  'status.podIP': (_, {addresses}) => addresses[0]?.address ?? '',
+}
+
+function fieldOf(entry: EnvironmentEntry) {
+  return FIELDS[entry.valueFrom?.fieldRef?.fieldPath ?? '']
+}
+
 function environmentOf(node: NodeContext, facts: PodFacts, container: Container): Record<string, string> {
-  const own = Object.fromEntries((container.env ?? []).map(({name, value}) => [name, value ?? '']))
+  const own = Object.fromEntries(
+    (container.env ?? []).map((entry) => [entry.name, fieldOf(entry)?.(node, facts) ?? entry.value ?? '']),
+  )
   return {
     ...node.baseEnvironment,
     HOSTNAME: facts.name,
@@ -44,7 +61,7 @@ export function containerSettings(
   const file = `${namespace}_${name.slice(0, 120)}_${uid.slice(0, 8)}_${container.name}.log`
   const defaults = pod.spec?.securityContext
   return {
-    container,
+    container: onThisNode(node, pod, container),
     namespacePath,
     cgroup: join(facts.cgroup, container.name),
     outputFile: join(node.paths.outputDir, file),
@@ -61,8 +78,9 @@ export function containerSettings(
 function unsupportedPart(pod: Pod, container: Container): string | undefined {
   if ((pod.spec?.initContainers ?? []).length > 0) return 'the sandbox runs no init containers'
   if ('envFrom' in container) return 'the sandbox knows no envFrom'
-  const reference = container.env?.find((entry) => 'valueFrom' in entry)
-  return reference === undefined ? undefined : `env ${reference.name}: the sandbox knows no valueFrom`
+  const reference = container.env?.find((entry) => 'valueFrom' in entry && fieldOf(entry) === undefined)
+  if (reference === undefined) return undefined
+  return `env ${reference.name}: of valueFrom the sandbox knows fieldRef, with ${Object.keys(FIELDS).join(', ')}`
 }
 
 /** Without root everything runs as the user who started the sandbox; a program that asks for another one is told. */
