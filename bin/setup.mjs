@@ -28,6 +28,11 @@ const TESTING = {
   bpftool: {command: 'bpftool'},
   zsh: {command: 'zsh'},
   fish: {command: 'fish'},
+  // A container runtime of its own, which starts pods through kmesh-cni.
+  containerd: {command: 'containerd'},
+  runc: {command: 'runc'},
+  'containernetworking-plugins': {file: '/usr/lib/cni/bridge'},
+  'busybox-static': {file: '/bin/busybox'},
 }
 
 const TASKS = {
