@@ -383,6 +383,57 @@ export interface StateFiles {
   remove(name: string): void
 }
 
+/** A plain file as it was read. */
+export interface NodeFile {
+  /** Behind symbolic links. */
+  readonly path: string
+  readonly bytes: Uint8Array
+  readonly modifiedMs: number
+}
+
+/**
+ * Files of the node that other programs read and write, too. Paths are absolute. A write is made beside the file,
+ * under a name that no CNI runtime reads, flushed and renamed. Errors are those of the file system.
+ */
+export interface NodeFiles {
+  /** Names in the folder, in byte order; undefined where there is no folder. */
+  names(directory: string): readonly string[] | undefined
+  /** Undefined where nothing is. @throws KmeshError `NotAFile`, `TooLarge` */
+  read(path: string, maxBytes: number): NodeFile | undefined
+  /**
+   * Replaces what was read; mode and owner stay. A symbolic link stays, too: its target is replaced.
+   * @throws ConflictError where the file is another one by now; then nothing is changed
+   */
+  replace(file: NodeFile, bytes: Uint8Array): void
+  /** Makes or replaces a file of this mode; returns false where it is there already. */
+  write(path: string, bytes: Uint8Array, mode: number): boolean
+  /** Copies, with the time of its last change; returns false where size and that time are the same already. */
+  copy(source: string, path: string, mode: number): Promise<boolean>
+  /** With what an interrupted write left beside it. Returns false where nothing was. */
+  remove(path: string): boolean
+  /** Returns false where it is there already; the folder above must exist. */
+  makeDirectory(directory: string, mode: number): boolean
+  /** Returns false where it is not there or not empty. */
+  removeDirectory(directory: string): boolean
+  /** Keeps other agents off the folder while the process lives. @throws ConflictError `AlreadyRunning` */
+  lock(directory: string): Disposable
+  /** Calls after something in the folder has changed; may miss changes, may call without one. */
+  watch(directory: string, onChange: () => void): Disposable
+}
+
+/** What a program other than this one needs to ask the API server in our name. Secret. */
+export interface KubeAccess {
+  readonly server: string
+  /** PEM. */
+  readonly ca: string | undefined
+  readonly serverName: string | undefined
+  readonly skipsVerification: boolean
+  /** PEM. */
+  readonly certificate: string | undefined
+  readonly key: string | undefined
+  readonly token: string | undefined
+}
+
 export interface PodNamespace {
   /** `<proc>/<pid>/ns/net` of the pod's process with the lowest id. */
   readonly path: string
