@@ -4,6 +4,7 @@
 #define KMESH_MANAGE_H
 
 #include <stdbool.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
 #include "kmesh_log.h"
@@ -11,12 +12,27 @@
 #define KM_PORT_ENROLL bpf_htons(929)
 #define KM_PORT_RELEASE bpf_htons(930)
 
+/* net_cls.classid of an enrolled pod's cgroup, where pods are known by that. */
+#define KM_CLASSID 0x1000
+
+/* The kernel has this type where it was built with net_cls (cgroup v1), and only then has it the helper. */
+struct cgroup_cls_state___kmesh {
+} __attribute__((preserve_access_index));
+
+/* The class of the calling task. A kernel without net_cls never sees the call: the verifier drops dead code. */
+static __always_inline bool km_is_classified(struct bpf_sock_addr *ctx)
+{
+	if (!bpf_core_type_exists(struct cgroup_cls_state___kmesh))
+		return false;
+	return bpf_get_cgroup_classid((struct __sk_buff *)ctx) == KM_CLASSID;
+}
+
 static __always_inline bool km_is_managed(struct bpf_sock_addr *ctx)
 {
 	struct km_manage_key key = {};
 
 	key.netns_cookie = bpf_get_netns_cookie(ctx);
-	return bpf_map_lookup_elem(&km_manage, &key) != NULL;
+	return bpf_map_lookup_elem(&km_manage, &key) || km_is_classified(ctx);
 }
 
 /*

@@ -160,6 +160,12 @@ export interface Admin {
     params: Params<E>,
     options?: KubeReadOptions,
   ): AsyncIterable<Readonly<Record<string, unknown>>>
+  /** The members of a JSON object as they come, lists element by element: limits hold for each element. */
+  members<E extends EndpointName>(
+    endpoint: E,
+    params: Params<E>,
+    options?: KubeReadOptions,
+  ): AsyncIterable<readonly Member[]>
   /** Status of a HEAD request to any path, to find out what an unknown daemon knows. Throws no DaemonError. */
   head(path: string, options?: KubeReadOptions): Promise<number>
   /** Status of a GET whose body is dropped unread, for servers that do not know HEAD. Throws no DaemonError. */
@@ -173,6 +179,14 @@ export interface Admin {
   /** What `ask` found the first time it was asked about this daemon in this run; failures are asked again. */
   once<T>(fact: 'dialect' | 'mode', ask: () => Promise<T>): Promise<T>
   close(): Promise<void>
+}
+
+/** Part of a JSON object that is read as it comes. A list is told by an empty list, then by its elements. */
+export interface Member {
+  readonly name: string
+  /** An element of the list `name`. */
+  readonly isItem: boolean
+  readonly value: unknown
 }
 
 /** Opens admin endpoints. `dial` connects nothing yet: the first request does. */
@@ -449,6 +463,18 @@ export interface Proc {
   nodeNamespaces(): ReadonlySet<string>
   /** Identity of the network namespace of that path; undefined where there is none. */
   identityOf(path: string): string | undefined
+}
+
+/** Class ids (cgroup v1 net_cls) of the cgroups of pods, by uid as cgroup paths spell it. Throws KmeshError. */
+export interface PodClasses {
+  /** @throws KmeshError `NoNetCls` where it is not mounted */
+  requireAvailable(): void
+  /** Of the pod's own cgroup; undefined where it has none. */
+  get(uid: string): number | undefined
+  /** Sets it for the pod's cgroup and all below; false where it has none. @throws KmeshError `ForeignClassid` */
+  put(uid: string, classid: number): boolean
+  /** Sets those that have this one to 0; false where there was none. */
+  take(uid: string, classid: number): boolean
 }
 
 /** The directory tree of pins on a BPF file system. */

@@ -75,6 +75,7 @@ export async function startFixture(
       ...world,
       netns: world.node,
       proc: world.node,
+      classes: world.node.classes,
       kube: world.kube.asKube(),
       pins: new FakePins(() => pins),
       loggers: new Loggers(options.logLevel, world.clock, (line) => world.output.push(line)),

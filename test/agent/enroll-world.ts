@@ -2,6 +2,7 @@
 /** Enrollment alone, on fakes of its ports. */
 import {Annotator} from '../../src/lib/agent/annotate.ts'
 import {Enroller} from '../../src/lib/agent/enroll.ts'
+import type {PodIdentity} from '../../src/lib/agent/enroll-parts.ts'
 import type {ExistingPods} from '../../src/lib/model/api.ts'
 import {MANAGE} from '../../src/lib/model/maps.ts'
 import {FakeBpf} from '../fakes/bpf.ts'
@@ -20,6 +21,7 @@ export function createWorld() {
     bpf,
     manage,
     node: new FakeNode(),
+    identity: 'netns' as PodIdentity,
     files: new MemoryFiles(),
     kube: new FakeKube(),
     clock: fakeClock(),
@@ -33,9 +35,14 @@ export function createWorld() {
       }
       return found.sort()
     },
+    setIdentity: (identity: PodIdentity) => {
+      world.identity = identity
+    },
     start: (existingPods: ExistingPods = 'live', adopted = true) => {
       const {node, files, clock, log, kube, namespaces} = world
       return new Enroller({
+        identity: world.identity,
+        classes: node.classes,
         proc: node,
         netns: node,
         manage,

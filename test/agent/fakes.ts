@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Ports of the agent in memory. */
-import {ConflictError, KernelError, KubeStatusError} from '../../src/lib/errors.ts'
+import {ConflictError, KernelError, KmeshError, KubeStatusError} from '../../src/lib/errors.ts'
 import type {EndpointSlice, KubeObject, Namespace, Pod, Service} from '../../src/lib/model/kube.ts'
 import type {
   Informer,
@@ -11,6 +11,7 @@ import type {
   Log,
   Netns,
   PinTree,
+  PodClasses,
   PodNamespace,
   Proc,
   StateFiles,
@@ -56,12 +57,35 @@ export class MemoryFiles implements StateFiles {
   }
 }
 
+/** Like the real one: pods without a cgroup have no class, and one of somebody else is refused. */
+export class FakeClasses extends Map<string, number> implements PodClasses {
+  requireAvailable(): void {}
+
+  put(uid: string, classid: number): boolean {
+    const found = this.get(uid)
+    if (found === undefined) return false
+    if (found !== 0 && found !== classid)
+      throw new KmeshError('a class of somebody else', {code: 'ForeignClassid'})
+    this.set(uid, classid)
+    return true
+  }
+
+  take(uid: string, classid: number): boolean {
+    if (this.get(uid) !== classid) return false
+    this.set(uid, 0)
+    return true
+  }
+}
+
 /** Processes of pods: uid -> cookie. The path carries the cookie for the Netns fake. */
 export class FakeNode implements Proc, Netns {
   readonly pods = new Map<string, {cookie: bigint; identity: string}>()
   readonly own = new Set(['node-namespace'])
   /** Of namespaces without a process, as CNI has them at first: path -> identity. */
   readonly paths = new Map<string, string>()
+
+  /** Cgroups of net_cls: uid -> class. */
+  readonly classes = new FakeClasses()
 
   run(uid: string, cookie: bigint, identity = `namespace-${cookie}`): void {
     this.pods.set(uid, {cookie, identity})

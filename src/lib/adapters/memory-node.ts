@@ -5,7 +5,7 @@
  */
 import {createHash} from 'node:crypto'
 import {KmeshError} from '../errors.ts'
-import type {Netns, PodNamespace, Proc} from '../ports.ts'
+import type {Netns, PodClasses, PodNamespace, Proc} from '../ports.ts'
 
 const PREFIX = 'memory:'
 
@@ -31,5 +31,19 @@ export function memoryNetns(): Netns {
     within: refuse('nothing runs inside one'),
     socket: refuse('no socket is made inside one'),
     listen: refuse('nobody listens inside one'),
+  }
+}
+
+/** Every pod has a cgroup. */
+export function memoryClasses(): PodClasses {
+  const classes = new Map<string, number>()
+  return {
+    requireAvailable: () => undefined,
+    get: (uid) => classes.get(uid) ?? 0,
+    put: (uid, classid) => {
+      classes.set(uid, classid)
+      return true
+    },
+    take: (uid, classid) => classes.get(uid) === classid && classes.delete(uid),
   }
 }

@@ -12,6 +12,11 @@ const TURN_PROCESSES = 100
 const POD_IN_CGROUP =
   /pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})/
 
+/** The uid in a path of cgroups, as the API spells it. */
+export function podUidIn(cgroup: string): string | undefined {
+  return POD_IN_CGROUP.exec(cgroup)?.[1]?.replaceAll('_', '-')
+}
+
 /** @param directory - `/proc`, or where the host's is mounted */
 export function createProc(directory: string): Proc {
   return {
@@ -44,7 +49,7 @@ function nodeNamespaces(directory: string): Set<string> {
 /** A process that has gone meanwhile is in no pod. */
 function podOf(cgroupFile: string): string | undefined {
   try {
-    return POD_IN_CGROUP.exec(readFileSync(cgroupFile, 'utf8'))?.[1]?.replaceAll('_', '-')
+    return podUidIn(readFileSync(cgroupFile, 'utf8'))
   } catch {
     return undefined
   }

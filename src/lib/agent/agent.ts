@@ -3,9 +3,10 @@
 import type {Server} from 'node:http'
 import {KmeshError, messageOf} from '../errors.ts'
 import type {ReadyReply, VersionReply} from '../model/api.ts'
-import type {Bpf, Clock, Informers, Kube, Netns, PinTree, Proc, StateFiles} from '../ports.ts'
+import type {Bpf, Clock, Informers, Kube, Netns, PinTree, PodClasses, Proc, StateFiles} from '../ports.ts'
 import {Annotator} from './annotate.ts'
 import {followBpfLog} from './bpf-log.ts'
+import {type CniOutside, type CniSide, startCni} from './cni.ts'
 import {Enroller} from './enroll.ts'
 import {IdStore} from './ids.ts'
 import {Levels} from './levels.ts'
@@ -25,11 +26,14 @@ export interface AgentParts {
   readonly pins: PinTree
   readonly netns: Netns
   readonly proc: Proc
+  readonly classes: PodClasses
   readonly files: StateFiles
   readonly kube: Kube
   readonly informers: Informers
   readonly clock: Clock
   readonly loggers: Loggers
+  /** Undefined: no CNI plugin is served. */
+  readonly cni?: CniOutside | undefined
 }
 
 const LEFT_BEHIND = {
@@ -81,10 +85,11 @@ export async function startAgent(
     onSynced: () => plane.migration?.complete(),
   })
   const enroller = createEnroller(parts, options, plane, reconciler)
-  const watches = createWatches(parts, options, reconciler, enroller)
+  const cni = await startCniSide(parts, reconciler, enroller)
+  const watches = createWatches(parts, options, reconciler, enroller, cni)
   const probe = new ServerProbe(parts.kube, clock, loggers.log('watch'))
   const node = [reconciler, enroller, ids, ...(plane.migration === undefined ? [] : [plane.migration])]
-  const checks = () => readiness(reconciler, node, [watches, probe])
+  const checks = () => readiness(reconciler, node, [watches, probe], cni)
   const routes = createRoutes({
     version,
     levels,
@@ -113,6 +118,7 @@ export async function startAgent(
       plane.migration?.stop()
       reconciler.stop()
       enroller.stop()
+      await cni?.stop()
       stopBpfLog()
       status.close()
       server.close()
@@ -138,7 +144,25 @@ function createEnroller(
     existingPods: options.existingPods,
     adopted: plane.adopted,
     nodeName: options.nodeName,
+    identity: options.identity,
     namespace: (name) => cluster.namespaces.get(name),
+  })
+}
+
+/** Pods are enrolled before their first packet only when the maps can serve it. */
+async function startCniSide(
+  {cni, ...parts}: AgentParts,
+  reconciler: Reconciler,
+  enroller: Enroller,
+): Promise<CniSide | undefined> {
+  if (cni === undefined) return undefined
+  return await startCni({
+    ...parts,
+    ...cni,
+    enroller,
+    namespaces: () => reconciler.cluster.namespaces.values(),
+    obstacle: () =>
+      reconciler.synced ? undefined : 'the agent starts: the maps do not yet hold the cluster',
   })
 }
 
@@ -147,6 +171,7 @@ function createWatches(
   options: AgentOptions,
   reconciler: Reconciler,
   enroller: Enroller,
+  cni: CniSide | undefined,
 ): Watches {
   const log = parts.loggers.log('watch')
   return new Watches({
@@ -155,10 +180,12 @@ function createWatches(
     enroller,
     nodeName: options.nodeName,
     pods: options.pods,
+    onNodeChange: () => cni?.touch(),
     onSynced: () => {
       log.info('every list is complete')
       reconciler.start()
       enroller.start()
+      cni?.start()
     },
   })
 }
@@ -171,6 +198,7 @@ function readiness(
   reconciler: Reconciler,
   node: readonly Reporter[],
   cluster: readonly Reporter[],
+  cni: Reporter | undefined,
 ): ReadyReply {
   const failures = node.flatMap((part) => part.problems())
   const synced = reconciler.synced ? [] : ['the maps do not yet hold the cluster']
@@ -179,8 +207,13 @@ function readiness(
   const checks = [
     {name: 'bpf', ok: bpfOk, message: summary([...synced, ...failures, ...reconciler.warnings()])},
     {name: 'kubernetes', ok: watching.length === 0, message: summary(watching)},
+    ...(cni === undefined ? [] : [cniCheck(cni.problems())]),
   ] as const
   return {ready: checks.every((check) => check.ok), checks}
+}
+
+function cniCheck(problems: readonly string[]) {
+  return {name: 'cni', ok: problems.length === 0, message: summary(problems)} as const
 }
 
 const SHOWN_PROBLEMS = 5

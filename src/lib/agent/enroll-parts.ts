@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {ExistingPods} from '../model/api.ts'
 import type {Namespace} from '../model/kube.ts'
-import type {BpfMap, Clock, Kube, Log, Netns, Proc, StateFiles} from '../ports.ts'
+import type {BpfMap, Clock, Kube, Log, Netns, PodClasses, Proc, StateFiles} from '../ports.ts'
 import type {Annotator} from './annotate.ts'
+
+/** How the kernel knows a pod: by its network namespace, or by the class of its cgroup. */
+export type PodIdentity = 'netns' | 'classid'
 
 /** What enrollment works with. */
 export interface EnrollParts {
+  readonly identity: PodIdentity
+  readonly classes: PodClasses
   readonly proc: Proc
   readonly netns: Netns
   readonly kube: Kube

@@ -13,6 +13,8 @@ export interface EnrolledPod {
   readonly cookie: string
   /** As CNI named the namespace. */
   readonly netnsPath?: string
+  /** Its cgroups may have our class: the uid that is in their paths. */
+  readonly classUid?: string
   readonly sinceMs: number
 }
 
@@ -52,11 +54,6 @@ class Table<T> {
     return wasThere
   }
 
-  clear(): void {
-    this.#entries.clear()
-    this.#isSaved = false
-  }
-
   save(files: StateFiles): void {
     if (this.#isSaved) return
     files.write(this.name, `${JSON.stringify(Object.fromEntries(this.#entries), null, 2)}\n`)
@@ -82,15 +79,10 @@ export class EnrollState {
     )
   }
 
-  /** Takes out what belongs to pods that are gone and returns it: cookies that are ours for certain. */
-  takeGone(isKnown: (uid: string) => boolean): EnrolledPod[] {
-    const gone: EnrolledPod[] = []
-    for (const uid of this.enrolled.keys()) {
-      const enrolled = this.enrolled.get(uid)
-      if (enrolled !== undefined && !isKnown(uid) && this.enrolled.delete(uid)) gone.push(enrolled)
-    }
-    for (const uid of this.decisions.keys()) if (!isKnown(uid)) this.decisions.delete(uid)
-    return gone
+  /** The maps are new: cookies of before name nothing; classes of cgroups stay what they are. */
+  forgetCookies(): void {
+    for (const uid of this.enrolled.keys())
+      if (this.enrolled.get(uid)?.classUid === undefined) this.enrolled.delete(uid)
   }
 
   /** Before the kernel is told. Writes only what changed. */
@@ -107,9 +99,16 @@ function isEnrolledPod(value: unknown): value is EnrolledPod {
     typeof pod.pod === 'string' &&
     typeof pod.sinceMs === 'number' &&
     (pod.netnsPath === undefined || typeof pod.netnsPath === 'string') &&
+    (pod.classUid === undefined || typeof pod.classUid === 'string') &&
     typeof pod.cookie === 'string' &&
     /^\d{1,20}$/.test(pod.cookie)
   )
+}
+
+/** Uids, as cgroup paths have them, of pods that an earlier agent gave its class. */
+export function keptClasses(files: StateFiles, log: Log): readonly string[] {
+  const kept = entriesOf(files, ENROLLED_FILE, log, isEnrolledPod)
+  return kept.map(([, {classUid}]) => classUid).filter((uid) => uid !== undefined)
 }
 
 function entriesOf<T>(

@@ -108,8 +108,8 @@ export class Enroller {
   report(): readonly EnrollmentEntry[] {
     return [...this.#records.values()].map((record) => {
       if (record.cookie !== null)
-        note(record, record.intent, this.#capture.isCaptured(record), this.#parts.clock.nowMs())
-      return reportOf(record)
+        note(record, record.intent, this.#capture.marks.has(record), this.#parts.clock.nowMs())
+      return reportOf(record, this.#capture.marks.classOf(record))
     })
   }
 
@@ -135,7 +135,7 @@ export class Enroller {
   #newRecord(pod: Pod, uid: string): PodRecord {
     const kept = this.#capture.state.enrolled.get(uid)
     const record = recordOf(pod, uid, kept, this.#parts.clock.nowMs())
-    record.captured = this.#capture.isCaptured(record)
+    record.captured = this.#capture.marks.has(record)
     return record
   }
 
@@ -200,7 +200,7 @@ export class Enroller {
   #tellSharers({cookie, uid}: PodRecord): void {
     for (const other of this.#records.values()) {
       if (other.uid === uid || other.cookie === null || other.cookie !== cookie) continue
-      note(other, other.intent, this.#capture.isCaptured(other), this.#parts.clock.nowMs())
+      note(other, other.intent, this.#capture.marks.has(other), this.#parts.clock.nowMs())
       claim(this.#parts.annotator, other)
     }
   }

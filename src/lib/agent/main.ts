@@ -4,11 +4,14 @@ import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {createBpf} from '../adapters/bpf.ts'
 import {createClock} from '../adapters/clock.ts'
+import {createHostNetns} from '../adapters/host-netns.ts'
 import {createKube} from '../adapters/kube.ts'
 import {loadConnection} from '../adapters/kubeconfig.ts'
+import {createLocalSocket} from '../adapters/local-socket.ts'
 import {createLogWriter} from '../adapters/log-writer.ts'
 import {MemoryBpf, memoryPinTree} from '../adapters/memory-bpf.ts'
-import {memoryNetns, memoryProc} from '../adapters/memory-node.ts'
+import {memoryClasses, memoryNetns, memoryProc} from '../adapters/memory-node.ts'
+import {createPodClasses} from '../adapters/net-cls.ts'
 import {createNetns} from '../adapters/netns.ts'
 import {createPinTree} from '../adapters/pin-tree.ts'
 import {createProc} from '../adapters/proc.ts'
@@ -16,8 +19,10 @@ import {createStateFiles} from '../adapters/state-files.ts'
 import {createInformers} from '../adapters/watch.ts'
 import {EXIT, KmeshError, messageOf} from '../errors.ts'
 import type {VersionReply} from '../model/api.ts'
+import {CNI_SOCKET} from '../model/cni.ts'
 import type {Kube} from '../ports.ts'
 import {type AgentParts, type RunningAgent, startAgent} from './agent.ts'
+import type {CniOutside} from './cni.ts'
 import {Loggers} from './loggers.ts'
 import {helpText} from './option-rows.ts'
 import {type AgentOptions, parseOptions} from './options.ts'
@@ -52,6 +57,7 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
       informers: createInformers({kube, clock, log: loggers.log('watch')}),
       clock,
       loggers,
+      cni: cniOutside(options),
     },
     options,
     options.bpfObject ?? builtInObject(),
@@ -61,18 +67,30 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
   return EXIT.ok
 }
 
-type BackendParts = Pick<AgentParts, 'bpf' | 'pins' | 'netns' | 'proc'>
+type BackendParts = Pick<AgentParts, 'bpf' | 'pins' | 'netns' | 'proc' | 'classes'>
 
 function backendParts(options: AgentOptions, loggers: Loggers): BackendParts {
   if (options.backend === 'kernel') {
     const proc = createProc(options.procPath)
-    return {bpf: createBpf(), pins: createPinTree(), netns: createNetns(), proc}
+    const classes = createPodClasses(options.netClsPath)
+    return {bpf: createBpf(), pins: createPinTree(), netns: createNetns(), proc, classes}
   }
   loggers
     .log('agent')
     .warn('backend memory: no kernel is told anything, no connection is redirected and none is logged')
   const bpf = new MemoryBpf()
-  return {bpf, pins: memoryPinTree(bpf), netns: memoryNetns(), proc: memoryProc()}
+  const node = {netns: memoryNetns(), proc: memoryProc(), classes: memoryClasses()}
+  return {bpf, pins: memoryPinTree(bpf), ...node}
+}
+
+/** The backend in memory has no namespaces: any path is one. */
+function cniOutside({cni, runDir, procPath, backend}: AgentOptions): CniOutside | undefined {
+  if (cni === undefined) return undefined
+  return {
+    socket: createLocalSocket(runDir, CNI_SOCKET),
+    runFiles: createStateFiles(runDir),
+    reachNetns: backend === 'memory' ? (path) => path : createHostNetns(procPath),
+  }
 }
 
 async function stopAt(
@@ -106,6 +124,7 @@ async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number>
   const parts = {
     pins: options.backend === 'memory' ? memoryPinTree(new MemoryBpf()) : createPinTree(),
     files: createStateFiles(options.stateDir),
+    classes: createPodClasses(options.netClsPath),
     kube,
     log: loggers.log('agent'),
   }

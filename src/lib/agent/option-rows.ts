@@ -50,6 +50,14 @@ export const ROWS: readonly OptionRow[] = [
     'live',
     'do namespace labels act on running pods',
   ),
+  row('identity', 'KMESH_IDENTITY', 'netns|classid', 'netns', 'what the kernel knows enrolled pods by'),
+  row(
+    'net-cls-path',
+    'KMESH_NET_CLS_PATH',
+    'DIR',
+    '/sys/fs/cgroup/net_cls',
+    'cgroup v1 net_cls, for classid',
+  ),
   row('pods', 'KMESH_PODS', 'all|node', 'all', 'pods to watch'),
   row(
     'map-size',

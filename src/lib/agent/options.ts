@@ -5,6 +5,7 @@ import {parseArgs} from 'node:util'
 import {messageOf, UsageError} from '../errors.ts'
 import type {Backend, ExistingPods} from '../model/api.ts'
 import {mapRow} from '../model/maps.ts'
+import type {PodIdentity} from './enroll-parts.ts'
 import {type LogLevel, parseLogLevel} from './log-format.ts'
 import {ROWS} from './option-rows.ts'
 import type {StatusAddress} from './status-server.ts'
@@ -25,6 +26,8 @@ export interface AgentOptions {
   readonly stateDir: string
   readonly procPath: string
   readonly existingPods: ExistingPods
+  readonly identity: PodIdentity
+  readonly netClsPath: string
   readonly pods: 'all' | 'node'
   readonly mapSizes: Readonly<Record<string, number>>
   readonly takeOver: boolean
@@ -78,6 +81,8 @@ export function parseOptions(args: readonly string[], env: Environment): AgentOp
     stateDir: absolute('state-dir', text('state-dir')),
     procPath: absolute('proc-path', text('proc-path')),
     existingPods: oneOf('existing-pods', text('existing-pods'), ['live', 'untouched']),
+    identity: oneOf('identity', text('identity'), ['netns', 'classid']),
+    netClsPath: absolute('net-cls-path', text('net-cls-path')),
     pods: oneOf('pods', text('pods'), ['all', 'node']),
     mapSizes: mapSizes(values['map-size'], env['KMESH_MAP_SIZE']),
     takeOver: isOn('take-over', values, env['KMESH_TAKE_OVER']),

@@ -59,13 +59,14 @@ export function nameOf({pod: {metadata}}: PodRecord): string {
   return `${metadata.namespace}/${metadata.name}`
 }
 
-export function reportOf(record: PodRecord): EnrollmentEntry {
+/** @param classid - of the pod's cgroup, where pods are known by that */
+export function reportOf(record: PodRecord, classid: number | null): EnrollmentEntry {
   return {
     namespace: record.pod.metadata.namespace ?? '',
     pod: record.pod.metadata.name ?? '',
     uid: record.uid,
     cookie: record.cookie,
-    classid: null,
+    classid,
     addresses: podAddresses(record.pod),
     since: new Date(record.sinceMs).toISOString(),
     rule: record.rule,

@@ -3,16 +3,18 @@
 import {messageOf} from '../errors.ts'
 import {isAnnotatedCaptured, REDIRECTION_ANNOTATION} from '../model/enrollment.ts'
 import {type Pod, RESOURCES} from '../model/kube.ts'
-import type {Kube, Log, PinTree, StateFiles} from '../ports.ts'
-import {DECISIONS_FILE, ENROLLED_FILE} from './enroll-state.ts'
+import type {Kube, Log, PinTree, PodClasses, StateFiles} from '../ports.ts'
+import {DECISIONS_FILE, ENROLLED_FILE, keptClasses} from './enroll-state.ts'
 import {ID_FILE} from './ids.ts'
 import {LEASE_FILE, SETTINGS_FILE} from './levels.ts'
 import {foreignPins, pinOwner} from './loader.ts'
 import {pinFolder} from './pin-names.ts'
+import {KMESH_CLASSID} from './pod-marks.ts'
 
 export interface UninstallParts {
   readonly pins: PinTree
   readonly files: StateFiles
+  readonly classes: PodClasses
   /** Undefined where no cluster is configured or the node has no name: then annotations stay. */
   readonly kube: Kube | undefined
   readonly log: Log
@@ -35,6 +37,7 @@ export async function uninstall(
   const found = pins.list(pinFolder(bpfFsPath))
   pins.remove(pinFolder(bpfFsPath))
   log.info(found.length === 0 ? 'no pins were there' : `removed ${found.length} pins: programs are detached`)
+  for (const uid of keptClasses(files, log)) parts.classes.take(uid, KMESH_CLASSID)
   for (const name of [ID_FILE, LEASE_FILE, SETTINGS_FILE, ENROLLED_FILE, DECISIONS_FILE]) files.remove(name)
   if (parts.kube === undefined) {
     log.warn('no cluster is configured: annotations on pods stay')
