@@ -65,14 +65,7 @@ export async function startAgent(
   const loader = {...parts, log: loggers.log('loader')}
   const plane = loadDataPlane(loader, {...options, objectFile, version: version.gitVersion})
   const ids = new IdStore(files, clock, loggers.log('reconcile'))
-  const levels = new Levels({
-    loggers,
-    globals: plane.globals,
-    files,
-    clock,
-    log: loggers.log('admin'),
-    persist: options.persistSettings,
-  })
+  const levels = createLevels(parts, options, plane)
   const stopBpfLog = followBpfLog(plane.logEvents, clock, loggers.log('agent'), (line) =>
     loggers.bpfLine(line),
   )
@@ -127,6 +120,14 @@ export async function startAgent(
       loggers.log('agent').info(`agent stopped; ${LEFT_BEHIND[options.backend]}`)
     },
   }
+}
+
+function createLevels(
+  {loggers, files, clock}: AgentParts,
+  {persistSettings: persist}: AgentOptions,
+  {globals}: DataPlane,
+): Levels {
+  return new Levels({loggers, globals, files, clock, log: loggers.log('admin'), persist})
 }
 
 function createEnroller(

@@ -21,6 +21,8 @@ export interface WatchParts {
   readonly nodeName: string
   /** `node` leaves pods of other nodes out. */
   readonly pods: 'all' | 'node'
+  /** A namespace, or a pod of this node, has changed. */
+  readonly onNodeChange?: () => void
   /** Every list is complete for the first time. */
   readonly onSynced: () => void
 }
@@ -36,15 +38,18 @@ export class Watches {
 
   start(): void {
     const {cluster, enroller, nodeName, pods} = this.#parts
+    const changed = (): void => this.#parts.onNodeChange?.()
     for (const name of ['namespaces', 'nodes', 'services', 'endpointslices', 'pods']) this.#waiting.add(name)
     this.#watch<Namespace>('namespaces', reduceNamespace, {
       set: (namespace) => {
         cluster.setNamespace(namespace)
         enroller.namespaceChanged(objectKey(namespace))
+        changed()
       },
       delete: (namespace) => {
         cluster.deleteNamespace(namespace)
         enroller.namespaceChanged(objectKey(namespace))
+        changed()
       },
     })
     this.#watch<NodeObject>('nodes', reduceNode, {
@@ -67,11 +72,14 @@ export class Watches {
           if (previous !== undefined && previous.metadata.uid !== pod.metadata.uid)
             enroller.podDeleted(previous)
           cluster.setPod(pod)
-          if (pod.spec?.nodeName === nodeName) enroller.podChanged(pod)
+          if (pod.spec?.nodeName !== nodeName) return
+          enroller.podChanged(pod)
+          changed()
         },
         delete: (pod) => {
           cluster.deletePod(pod)
           enroller.podDeleted(pod)
+          if (pod.spec?.nodeName === nodeName) changed()
         },
       },
       pods === 'node' ? `spec.nodeName=${nodeName}` : undefined,

@@ -74,6 +74,7 @@ function kernelOptions(node: NodeContext): Record<string, string> {
     'admin-address': `localhost:${ADMIN_PORT}`,
     'status-address': `0.0.0.0:${STATUS_PORT}`,
     'proc-path': '/proc',
+    cni: 'off',
   }
 }
 
@@ -82,6 +83,7 @@ function memoryOptions(node: NodeContext): Record<string, string> {
   return {
     backend: 'memory',
     'status-address': 'off',
+    cni: 'off',
     'bpf-fs-path': `/memory/${node.name}`,
     'cgroup2-path': `/memory/${node.name}`,
     'admin-address': `127.0.0.1:$(${standInName(ADMIN_PORT)})`,

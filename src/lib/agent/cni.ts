@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The agent's side of kmesh-cni: its socket and the file for when the agent is away. Nothing else needs it. */
+import type {Server} from 'node:net'
+import {messageOf} from '../errors.ts'
+import {DATAPLANE_LABEL, isKmesh} from '../model/enrollment.ts'
+import type {Namespace} from '../model/kube.ts'
+import type {Clock, StateFiles} from '../ports.ts'
+import {CaseLog} from './case-log.ts'
+import {Attachments} from './cni-attachments.ts'
+import {CniCacheWriter} from './cni-cache.ts'
+import {type CniEnroller, createCniRoutes} from './cni-routes.ts'
+import {createCniServer} from './cni-server.ts'
+import type {Loggers} from './loggers.ts'
+
+/** What CNI needs of the node. */
+export interface CniOutside {
+  readonly socket: {
+    readonly path: string
+    listen(server: Server, onRefused: (uid: number | undefined) => void): Promise<void>
+  }
+  /** Of the run directory. */
+  readonly runFiles: StateFiles
+  readonly reachNetns: (path: string) => string
+}
+
+export interface CniSideParts extends CniOutside {
+  readonly enroller: CniEnroller
+  readonly namespaces: () => Iterable<Namespace>
+  /** Why pods cannot be enrolled now; undefined when they can. */
+  readonly obstacle: () => string | undefined
+  readonly files: StateFiles
+  readonly clock: Clock
+  readonly loggers: Loggers
+}
+
+export interface CniSide {
+  /** Pods and namespaces are complete. */
+  start(): void
+  /** A pod or a namespace has changed. */
+  touch(): void
+  problems(): readonly string[]
+  stop(): Promise<void>
+}
+
+/** Returns when the socket answers. @throws ConflictError, KmeshError of the socket */
+export async function startCni(parts: CniSideParts): Promise<CniSide> {
+  const {socket, clock, enroller} = parts
+  const log = parts.loggers.log('enroll')
+  const cases = new CaseLog(log, clock)
+  const attachments = new Attachments({files: parts.files, clock, log})
+  const cache = new CniCacheWriter({files: parts.runFiles, clock, log, contents: () => contentsOf(parts)})
+  const server = createCniServer(createCniRoutes({...parts, enroller, attachments, log}), cases)
+  await socket.listen(server, (uid) =>
+    cases.warn('peer', `CNI socket: a peer of user ${uid ?? 'unknown'} was refused`),
+  )
+  server.on('error', (error) => cases.warn('server', `CNI socket: ${messageOf(error)}`))
+  log.info('CNI socket answers', {path: socket.path})
+  return {
+    start: () => cache.start(),
+    touch: () => cache.touch(),
+    problems: () => [...cache.problems(), ...attachments.problems()],
+    stop: async () => {
+      server.close()
+      server.closeAllConnections()
+      await Promise.all([cache.close(), attachments.close()])
+    },
+  }
+}
+
+function contentsOf({namespaces, enroller}: CniSideParts) {
+  const enrolling = [...namespaces()].filter(({metadata}) => isKmesh(metadata.labels?.[DATAPLANE_LABEL]))
+  return {
+    namespaces: enrolling.map(({metadata}) => metadata.name ?? '').sort(),
+    pods: Object.fromEntries(enroller.report().map(({uid, intent}) => [uid, intent])),
+  }
+}
