@@ -23,6 +23,7 @@ import {CNI_SOCKET} from '../model/cni.ts'
 import type {Kube} from '../ports.ts'
 import {type AgentParts, type RunningAgent, startAgent} from './agent.ts'
 import type {CniOutside} from './cni.ts'
+import {holdAfter} from './hold.ts'
 import {Loggers} from './loggers.ts'
 import {helpText} from './option-rows.ts'
 import {type AgentOptions, parseOptions} from './options.ts'
@@ -43,7 +44,7 @@ async function main(): Promise<number> {
   const loggers = new Loggers(options.logLevel, clock, writer.write)
   using _lock = options.backend === 'memory' ? undefined : createPinTree().lock(options.bpfFsPath)
   // Awaited here: the lock is held until this function ends.
-  return await (options.command === 'uninstall' ? takeOut(options, loggers) : run(options, loggers))
+  return await (options.command === 'uninstall' ? offNode(options, loggers) : run(options, loggers))
 }
 
 async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
@@ -116,6 +117,12 @@ function nextSignal(): Promise<string> {
       })
     }
   })
+}
+
+function offNode(options: AgentOptions, loggers: Loggers): Promise<number> {
+  const work = (): Promise<number> => takeOut(options, loggers)
+  if (!options.hold) return work()
+  return holdAfter(work, {...options, log: loggers.log('agent')}, nextSignal())
 }
 
 async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number> {

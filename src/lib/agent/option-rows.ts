@@ -71,6 +71,13 @@ export const ROWS: readonly OptionRow[] = [
   row('cluster-domain', 'KMESH_CLUSTER_DOMAIN', 'NAME', 'cluster.local', 'DNS suffix of services'),
   row('bpf-object', 'KMESH_BPF_OBJECT', 'FILE', undefined, 'eBPF programs, instead of the built-in ones'),
   row('log-level', 'KMESH_LOG_LEVEL', 'LEVEL', 'info', "level of the logger 'default'"),
+  row(
+    'hold',
+    'KMESH_HOLD',
+    undefined,
+    undefined,
+    'uninstall: stay when done, with /readyz 200, until SIGTERM',
+  ),
   row('backend', 'KMESH_BACKEND', 'kernel|memory', 'kernel', 'where the maps are; memory redirects nothing'),
   row('mode', 'KMESH_MODE', 'dual-engine', 'dual-engine', 'data plane mode'),
   row('run-dir', 'KMESH_RUN_DIR', 'DIR', '/var/run/kmesh', 'socket, cache and log of the CNI plugin'),

@@ -33,6 +33,8 @@ export interface AgentOptions {
   readonly takeOver: boolean
   readonly persistSettings: boolean
   readonly clusterDomain: string
+  /** `uninstall` stays when it is done, until it is ended. */
+  readonly hold: boolean
   /** Undefined: the one that comes with the program. */
   readonly bpfObject: string | undefined
   readonly logLevel: LogLevel
@@ -87,6 +89,7 @@ export function parseOptions(args: readonly string[], env: Environment): AgentOp
     mapSizes: mapSizes(values['map-size'], env['KMESH_MAP_SIZE']),
     takeOver: isOn('take-over', values, env['KMESH_TAKE_OVER']),
     persistSettings: isOn('persist-settings', values, env['KMESH_PERSIST_SETTINGS']),
+    hold: isOn('hold', values, env['KMESH_HOLD']),
     clusterDomain: text('cluster-domain'),
     bpfObject: read('bpf-object'),
     logLevel: logLevel(text('log-level')),

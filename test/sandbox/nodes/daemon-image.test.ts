@@ -85,6 +85,7 @@ test('fieldRef gives the name of the node; another kind of valueFrom is told', (
     namespace: 'kmesh-system',
     name: 'kmesh-abc',
     uid: 'u-1',
+    cgroup: '/cg/x',
     addresses: [],
   } as unknown as PodFacts
   const settings = containerSettings(NODE, facts, pod, container, '')
