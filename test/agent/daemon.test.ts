@@ -58,7 +58,6 @@ function daemon(...more: string[]): ChildProcess {
     join(folder, 'state'),
     '--cni=off',
     '--status-address=off',
-    '--cni=off',
   ]
   const args = ['src/lib/agent/main.ts', ...flags, ...own, '--admin-address', `127.0.0.1:${port}`, ...more]
   const child = spawn(join(root, 'bin/with-node'), args, {cwd: root, stdio: ['ignore', 'pipe', 'pipe']})

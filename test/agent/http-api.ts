@@ -92,9 +92,18 @@ export class HttpApi {
       response.flushHeaders()
       return
     }
+    if (rest.length === 2 || rest.length === 4) return this.#one(response, rest)
     const items = [...this.#all(resource).values()]
     const metadata = {resourceVersion: String(this.#version)}
     response.end(JSON.stringify({kind: 'List', apiVersion: 'v1', metadata, items}))
+  }
+
+  #one(response: ServerResponse, rest: readonly string[]): void {
+    const [first = '', second = '', third = '', fourth] = rest
+    const found = rest.length === 2 ? this.get(first, second) : this.get(third, `${second}/${fourth}`)
+    const none = {kind: 'Status', code: 404, message: 'not found', reason: 'NotFound'}
+    response.statusCode = found === undefined ? 404 : 200
+    response.end(JSON.stringify(found ?? none))
   }
 
   async #patch(request: IncomingMessage, response: ServerResponse, rest: readonly string[]): Promise<void> {
