@@ -423,8 +423,10 @@ export interface NodeFiles {
   write(path: string, bytes: Uint8Array, mode: number): boolean
   /** Copies, with the time of its last change; returns false where size and that time are the same already. */
   copy(source: string, path: string, mode: number): Promise<boolean>
-  /** With what an interrupted write left beside it. Returns false where nothing was. */
+  /** Returns false where nothing was. */
   remove(path: string): boolean
+  /** Removes what interrupted writes left in the folder. */
+  sweep(directory: string): void
   /** Returns false where it is there already; the folder above must exist. */
   makeDirectory(directory: string, mode: number): boolean
   /** Returns false where it is not there or not empty. */
@@ -461,6 +463,8 @@ export interface Proc {
   podNamespaces(uids: ReadonlySet<string>): Promise<ReadonlyMap<string, PodNamespace>>
   /** Identities of this process's and of process 1's network namespace: never a pod's. */
   nodeNamespaces(): ReadonlySet<string>
+  /** Every network namespace that a process is in, or that is mounted where process 1 sees it; each once. */
+  networkNamespaces(): Promise<readonly PodNamespace[]>
   /** Identity of the network namespace of that path; undefined where there is none. */
   identityOf(path: string): string | undefined
 }

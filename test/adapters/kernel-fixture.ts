@@ -74,11 +74,16 @@ export class KernelFixture implements Disposable {
   addNamespace(suffix: string, addresses: readonly string[] = []): string {
     const name = `${this.name}-${suffix}`
     run('ip', 'netns', 'add', name)
-    this.#undo.push(() => run('ip', 'netns', 'delete', name))
+    this.#undo.push(() => existsSync(`/run/netns/${name}`) && run('ip', 'netns', 'delete', name))
     run('ip', '-n', name, 'link', 'set', 'lo', 'up')
     for (const address of addresses)
       run('ip', '-n', name, 'address', 'add', address, 'dev', 'lo', ...nodad(address))
     return `/run/netns/${name}`
+  }
+
+  /** Before `dispose` does. */
+  removeNamespace(suffix: string): void {
+    run('ip', 'netns', 'delete', `${this.name}-${suffix}`)
   }
 
   ip(suffix: string, ...args: string[]): string {

@@ -102,6 +102,14 @@ export class FakeNode implements Proc, Netns {
     return this.own
   }
 
+  async networkNamespaces(): Promise<readonly PodNamespace[]> {
+    const ofPods = [...this.pods.values()].map(({cookie, identity}) => ({
+      path: `/proc/${cookie}/ns/net`,
+      identity,
+    }))
+    return [...ofPods, ...[...this.paths].map(([path, identity]) => ({path, identity}))]
+  }
+
   identityOf(path: string): string | undefined {
     const cookie = path.split('/')[2] ?? ''
     const pod = [...this.pods.values()].find((one) => String(one.cookie) === cookie)

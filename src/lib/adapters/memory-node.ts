@@ -13,6 +13,7 @@ export function memoryProc(): Proc {
   return {
     podNamespaces: async (uids) => new Map([...uids].map((uid) => [uid, namespaceOf(uid)])),
     nodeNamespaces: () => new Set(),
+    networkNamespaces: async () => [],
     identityOf: (path) => path,
   }
 }

@@ -3,6 +3,7 @@ import {readFileSync, statSync} from 'node:fs'
 import {readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setImmediate} from 'node:timers/promises'
+import {KmeshError} from '../errors.ts'
 import type {PodNamespace, Proc} from '../ports.ts'
 
 /** Processes looked at before other work gets its turn. */
@@ -23,8 +24,7 @@ export function createProc(directory: string): Proc {
     podNamespaces: async (uids) => {
       const found = new Map<string, PodNamespace>()
       const ofNode = nodeNamespaces(directory)
-      const pids = (await readdir(directory)).filter((name) => /^\d+$/.test(name)).map(Number)
-      pids.sort((a, b) => a - b)
+      const pids = await processes(directory)
       for (const [position, pid] of pids.entries()) {
         if (found.size === uids.size) break
         if (position % TURN_PROCESSES === TURN_PROCESSES - 1) await setImmediate()
@@ -37,6 +37,7 @@ export function createProc(directory: string): Proc {
       return found
     },
     nodeNamespaces: () => nodeNamespaces(directory),
+    networkNamespaces: () => networkNamespaces(directory),
     identityOf,
   }
 }
@@ -69,4 +70,48 @@ function identityOf(path: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+async function processes(directory: string): Promise<number[]> {
+  const pids = (await readdir(directory)).filter((name) => /^\d+$/.test(name)).map(Number)
+  return pids.sort((a, b) => a - b)
+}
+
+async function networkNamespaces(directory: string): Promise<readonly PodNamespace[]> {
+  const found = new Map<string, PodNamespace>()
+  const add = (path: string): void => {
+    const identity = identityOf(path)
+    if (identity !== undefined && !found.has(identity)) found.set(identity, {path, identity})
+  }
+  for (const [position, pid] of (await processes(directory)).entries()) {
+    if (position % TURN_PROCESSES === TURN_PROCESSES - 1) await setImmediate()
+    add(join(directory, String(pid), 'ns/net'))
+  }
+  for (const {identity, mount} of namespaceMounts(join(directory, '1/mountinfo'))) {
+    if (!found.has(identity)) found.set(identity, {path: visiblePath(directory, mount, identity), identity})
+  }
+  return [...found.values()]
+}
+
+/**
+ * `36 35 0:4 net:[4026532281] /run/netns/a rw - nsfs nsfs rw`: so runtimes keep a namespace before it has a process.
+ * The device has major number 0, so its number is the minor one.
+ */
+function namespaceMounts(mountInfoFile: string): {readonly identity: string; readonly mount: string}[] {
+  const mounts = readFileSync(mountInfoFile, 'utf8').matchAll(/^\d+ \d+ 0:(\d+) net:\[(\d+)\] (\S+) /gm)
+  return [...mounts].map(([, device, inode, mount = '']) => ({
+    identity: `${device}:${inode}`,
+    mount: mount.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8))),
+  }))
+}
+
+/** As process 1 sees it, else as we do. @throws KmeshError where neither leads there */
+function visiblePath(directory: string, mount: string, identity: string): string {
+  const path = [join(directory, '1/root', mount), mount].find((one) => identityOf(one) === identity)
+  if (path === undefined)
+    throw new KmeshError(`the network namespace mounted on ${mount} cannot be looked into`, {
+      code: 'HiddenNamespace',
+      hints: ["the agent needs the node's process ids and CAP_SYS_PTRACE"],
+    })
+  return path
 }

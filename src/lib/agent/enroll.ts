@@ -1,72 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Pods of the node in km_manage, as labels ask for: seen, found among the processes, written, claimed.
+ * Pods of the node in the kernel, as labels ask for: seen, found among the processes, written, claimed.
  * Level-triggered: every look compares what the labels want with what the kernel has.
  */
 import {messageOf} from '../errors.ts'
 import type {EnrollmentEntry} from '../model/api.ts'
-import type {Namespace, Pod} from '../model/kube.ts'
+import type {Pod} from '../model/kube.ts'
 import type {PodNamespace} from '../ports.ts'
-import {claim} from './annotate.ts'
-import {decidePod} from './decide.ts'
-import {isFinished} from './desired.ts'
+import {isFinished, podAddresses} from './desired.ts'
 import {type CniAnswer, type CniPod, CniPods} from './enroll-cni.ts'
 import type {EnrollParts} from './enroll-parts.ts'
-import {EnrollProblems} from './enroll-problems.ts'
 import {PodCapture} from './pod-capture.ts'
+import {repeatChecks} from './pod-checks.ts'
+import {PodLooks} from './pod-looks.ts'
 import {containersOf, kubeletUid, nameOf, note, type PodRecord, recordOf, reportOf} from './pod-record.ts'
 import {PodSearch} from './pod-search.ts'
-
-/** Every pod is looked up again, for sandboxes that were made anew without a word. */
-const CHECK_MS = 30_000
-const RETRY_MS = 1000
+import {type KnownMarks, StrayCookies} from './stray-cookies.ts'
 
 export class Enroller {
   readonly #parts: EnrollParts
   readonly #records = new Map<string, PodRecord>()
   readonly #capture: PodCapture
+  readonly #looks: PodLooks
   readonly #search: PodSearch
-  readonly #problems: EnrollProblems
   readonly #cni: CniPods
-  /** Asked for by CNI, until the watch tells them. */
-  readonly #fetchedNamespaces = new Map<string, Namespace>()
-  readonly #retrying = new Set<string>()
+  readonly #strays: StrayCookies
+  #stopChecks: () => void = () => undefined
   #started = false
-  #stopped = false
 
+  /** @throws KmeshError `NoNetCls` */
   constructor(parts: EnrollParts) {
     this.#parts = parts
+    const seek = (record: PodRecord) => this.#seek(record)
     this.#capture = new PodCapture(parts, this.#records)
-    this.#problems = new EnrollProblems(parts.log)
+    this.#looks = new PodLooks(parts, this.#records, this.#capture, seek)
     this.#search = new PodSearch(parts.proc, parts.clock, parts.log, (found) => this.#found(found))
+    this.#strays = new StrayCookies(parts)
     this.#cni = new CniPods(parts, this.#capture, {
       records: () => this.#records.values(),
       fetched: (pod) => this.#record(pod, true),
-      namespaceFetched: (namespace) => this.#fetchedNamespaces.set(namespace.metadata.name ?? '', namespace),
-      settle: (record) => this.#settle(record),
+      namespaceFetched: (namespace) =>
+        this.#looks.fetchedNamespaces.set(namespace.metadata.name ?? '', namespace),
+      settle: (record) => this.#looks.settle(record),
       drop: (record) => this.#drop(record),
-      seek: (record) => this.#seek(record),
+      seek,
     })
   }
 
   /** Call when pods and namespaces are complete for the first time. */
   start(): void {
     this.#started = true
-    this.#problems.guard('gone', 'pods that are gone', () => this.#capture.releaseGone())
-    this.#look([...this.#records.values()])
+    this.#looks.problems.guard('gone', 'pods that are gone', () => this.#capture.releaseGone())
+    this.#looks.look([...this.#records.values()])
     this.#search.start()
-    this.#checkLater()
+    this.#stopChecks = repeatChecks(this.#parts.clock, [
+      () => this.#seekAll(),
+      () => this.#confirmFetched(),
+      () => this.#strays.collect(() => this.#knownMarks()),
+    ])
   }
 
   stop(): void {
-    this.#stopped = true
+    this.#looks.stop()
     this.#search.stop()
+    this.#stopChecks()
   }
 
   /** @param pod - of this node */
   podChanged(pod: Pod): void {
     const record = this.#record(pod, false)
-    if (this.#started) this.#look([record])
+    if (this.#started) this.#looks.look([record])
   }
 
   podDeleted(pod: Pod): void {
@@ -77,9 +80,9 @@ export class Enroller {
   }
 
   namespaceChanged(namespace: string): void {
-    this.#fetchedNamespaces.delete(namespace)
+    this.#looks.fetchedNamespaces.delete(namespace)
     if (!this.#started) return
-    this.#look([...this.#records.values()].filter(({pod}) => pod.metadata.namespace === namespace))
+    this.#looks.look([...this.#records.values()].filter(({pod}) => pod.metadata.namespace === namespace))
   }
 
   /**
@@ -101,15 +104,15 @@ export class Enroller {
   }
 
   problems(): readonly string[] {
-    return [...this.#problems.texts(), ...this.#parts.annotator.problems()]
+    return [...this.#looks.problems.texts(), ...this.#parts.annotator.problems()]
   }
 
   /** Every pod of the node; `captured` is read from the kernel now. */
   report(): readonly EnrollmentEntry[] {
+    const {marks} = this.#capture
     return [...this.#records.values()].map((record) => {
-      if (record.cookie !== null)
-        note(record, record.intent, this.#capture.marks.has(record), this.#parts.clock.nowMs())
-      return reportOf(record, this.#capture.marks.classOf(record))
+      if (record.cookie !== null) note(record, record.intent, marks.has(record), this.#parts.clock.nowMs())
+      return reportOf(record, marks.classOf(record))
     })
   }
 
@@ -140,90 +143,9 @@ export class Enroller {
   }
 
   #drop(record: PodRecord): void {
-    const {uid} = record
-    record.intent = false
-    this.#guard(record, () => this.#release(record))
-    this.#records.delete(uid)
+    this.#looks.drop(record)
+    this.#records.delete(record.uid)
     this.#search.drop(kubeletUid(record.pod))
-    this.#capture.state.decisions.delete(uid)
-    this.#parts.annotator.forget(uid)
-    this.#problems.forget(uid)
-    this.#save()
-  }
-
-  /** Those that are to be captured are written to disk together first. */
-  #look(records: readonly PodRecord[]): void {
-    const nowMs = this.#parts.clock.nowMs()
-    for (const record of records) this.#decide(record)
-    for (const record of records)
-      if (record.intent) this.#guard(record, () => this.#capture.prepare(record, nowMs))
-    this.#save()
-    for (const record of records) this.#converge(record, nowMs)
-    this.#save()
-  }
-
-  #decide(record: PodRecord): void {
-    const {existingPods, namespace, clock} = this.#parts
-    const name = record.pod.metadata.namespace ?? ''
-    const remembered = existingPods === 'live' ? undefined : this.#capture.state.decisions
-    const known = namespace(name) ?? this.#fetchedNamespaces.get(name)
-    const {enroll, rule} = decidePod(record.pod, record.uid, known, remembered)
-    record.rule = rule
-    note(record, enroll, record.captured, clock.nowMs())
-  }
-
-  #converge(record: PodRecord, nowMs: number): void {
-    this.#guard(record, () => {
-      if (!record.intent) this.#release(record)
-      else if (record.cookie === null) this.#seek(record)
-      else if (this.#capture.capture(record, nowMs)) this.#tellSharers(record)
-    })
-    if (record.captured || !record.intent) claim(this.#parts.annotator, record)
-  }
-
-  /** For CNI: without delay, and what fails is the caller's too. */
-  #settle(record: PodRecord): void {
-    this.#decide(record)
-    const nowMs = this.#parts.clock.nowMs()
-    if (record.intent) this.#capture.capture(record, nowMs)
-    else this.#release(record)
-    this.#capture.state.save()
-    this.#tellSharers(record)
-    claim(this.#parts.annotator, record)
-  }
-
-  #release(record: PodRecord): void {
-    if (this.#capture.release(record, this.#parts.clock.nowMs())) this.#tellSharers(record)
-  }
-
-  /** Pods of the same network namespace were captured or released with it, whatever they want. */
-  #tellSharers({cookie, uid}: PodRecord): void {
-    for (const other of this.#records.values()) {
-      if (other.uid === uid || other.cookie === null || other.cookie !== cookie) continue
-      note(other, other.intent, this.#capture.marks.has(other), this.#parts.clock.nowMs())
-      claim(this.#parts.annotator, other)
-    }
-  }
-
-  /** What fails is said, kept for the report, and tried again. */
-  #guard(record: PodRecord, run: () => void): boolean {
-    const {uid} = record
-    if (this.#problems.guard(uid, `pod ${nameOf(record)}`, run) === undefined) return true
-    if (!this.#retrying.has(uid)) this.#parts.clock.after(RETRY_MS, () => this.#retry(uid))
-    this.#retrying.add(uid)
-    return false
-  }
-
-  #retry(uid: string): void {
-    this.#retrying.delete(uid)
-    const record = this.#records.get(uid)
-    if (record === undefined || this.#stopped) return
-    this.#seek(record)
-    this.#look([record])
-  }
-
-  #save(): void {
-    this.#problems.guard('state', 'state directory', () => this.#capture.state.save())
   }
 
   #seek(record: PodRecord): void {
@@ -231,14 +153,18 @@ export class Enroller {
     this.#search.seek(kubeletUid(record.pod))
   }
 
+  #seekAll(): void {
+    for (const record of this.#records.values()) this.#seek(record)
+  }
+
   #found(found: ReadonlyMap<string, PodNamespace>): void {
     const settled: PodRecord[] = []
     for (const record of this.#records.values()) {
       const namespace = found.get(kubeletUid(record.pod))
-      if (namespace !== undefined && this.#guard(record, () => this.#identify(record, namespace)))
+      if (namespace !== undefined && this.#looks.guard(record, () => this.#identify(record, namespace)))
         settled.push(record)
     }
-    this.#look(settled)
+    this.#looks.look(settled)
   }
 
   #identify(record: PodRecord, namespace: PodNamespace): void {
@@ -247,22 +173,25 @@ export class Enroller {
     else this.#capture.identify(record, cookie, null)
   }
 
-  #checkLater(): void {
-    this.#parts.clock.after(CHECK_MS, () => {
-      if (this.#stopped) return
-      for (const record of this.#records.values()) {
-        this.#seek(record)
-        if (record.isFetched) void this.#confirm(record)
+  async #confirmFetched(): Promise<void> {
+    for (const record of [...this.#records.values()]) {
+      if (!record.isFetched) continue
+      try {
+        await this.#cni.confirm(record)
+      } catch (error) {
+        this.#parts.log.debug(`pod ${nameOf(record)}: cannot ask for it: ${messageOf(error)}`)
       }
-      this.#checkLater()
-    })
+    }
   }
 
-  async #confirm(record: PodRecord): Promise<void> {
-    try {
-      await this.#cni.confirm(record)
-    } catch (error) {
-      this.#parts.log.debug(`pod ${nameOf(record)}: cannot ask for it: ${messageOf(error)}`)
+  #knownMarks(): KnownMarks {
+    const records = [...this.#records.values()]
+    const cookiesOf = (some: readonly PodRecord[]) =>
+      new Set(some.map(({cookie}) => cookie).filter((cookie) => cookie !== null))
+    return {
+      cookies: cookiesOf(records),
+      running: cookiesOf(records.filter(({captured, pod}) => captured && pod.status?.phase === 'Running')),
+      addresses: new Set(records.flatMap(({pod}) => podAddresses(pod))),
     }
   }
 }

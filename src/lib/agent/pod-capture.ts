@@ -42,17 +42,19 @@ export class PodCapture {
   prepare(record: PodRecord, nowMs: number): void {
     const {uid, cookie, netnsPath, pod} = record
     if (cookie === null) return
-    if (!record.captured || !this.marks.has(record)) record.sinceMs = nowMs
+    const kept = this.state.enrolled.get(uid)
+    const isCaptured = record.captured && this.marks.has(record)
+    if (!isCaptured) record.sinceMs = nowMs
     const {namespace = '', name = ''} = pod.metadata
-    const classUid =
-      this.#parts.identity === 'classid' ? kubeletUid(pod) : this.state.enrolled.get(uid)?.classUid
+    const classUid = this.#parts.identity === 'classid' ? kubeletUid(pod) : kept?.classUid
     this.state.enrolled.set(uid, {
       namespace,
       pod: name,
       cookie,
       ...(netnsPath === null ? {} : {netnsPath}),
       ...(classUid === undefined ? {} : {classUid}),
-      sinceMs: record.sinceMs,
+      // A label that flaps faster than we follow costs no write.
+      sinceMs: isCaptured ? (kept?.sinceMs ?? record.sinceMs) : record.sinceMs,
     })
   }
 
