@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * The program behind `image: sandbox/echo`: says over HTTP ($PORT, 8080) and TCP
- * lines ($TCP_PORT, 9090) which pod answers, and serves on for 2 s after SIGTERM.
+ * lines ($TCP_PORT, 9090) which pod answers, and serves on for $SERVE_ON_MS
+ * (2000) after SIGTERM.
  * `echo.js connect HOST PORT` is the client side.
  */
 import {createServer as createHttpServer} from 'node:http'
@@ -10,7 +11,7 @@ import {hostname, networkInterfaces} from 'node:os'
 import {createInterface} from 'node:readline'
 import {connectMain} from './echo-client.ts'
 
-const LAST_SERVICE_MS = 2000
+const SERVE_ON_MS = 2000
 const MAX_LINE_BYTES = 64 * 1024
 
 function identity(): {pod: string; namespace: string; node: string; addresses: string[]} {
@@ -75,7 +76,7 @@ function serve(): void {
   serveHttp(Number(process.env['PORT'] ?? 8080))
   serveLines(Number(process.env['TCP_PORT'] ?? 9090))
   process.once('SIGTERM', () => {
-    setTimeout(() => process.exit(0), LAST_SERVICE_MS)
+    setTimeout(() => process.exit(0), Number(process.env['SERVE_ON_MS'] ?? SERVE_ON_MS))
   })
 }
 
