@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   commands: ['cli', 'ops', 'live', 'render', 'sandbox', 'model', 'errors'],
   cli: ['render', 'model', 'ports', 'errors'],
   ops: ['ports', 'model', 'errors'],
-  agent: ['ports', 'model', 'errors'],
+  agent: ['cni', 'ports', 'model', 'errors'],
   cni: ['ports', 'model', 'errors'],
   live: ['ports', 'model', 'errors'],
   sandbox: ['ports', 'model', 'errors'],

@@ -106,12 +106,12 @@ export async function startAgent(
     adminPort,
     statusPort: status.port,
     stop: async () => {
+      await cni?.stop()
       watches.close()
       probe.stop()
       plane.migration?.stop()
       reconciler.stop()
       enroller.stop()
-      await cni?.stop()
       stopBpfLog()
       status.close()
       server.close()
@@ -199,7 +199,7 @@ function readiness(
   reconciler: Reconciler,
   node: readonly Reporter[],
   cluster: readonly Reporter[],
-  cni: Reporter | undefined,
+  cni: CniSide | undefined,
 ): ReadyReply {
   const failures = node.flatMap((part) => part.problems())
   const synced = reconciler.synced ? [] : ['the maps do not yet hold the cluster']
@@ -208,13 +208,15 @@ function readiness(
   const checks = [
     {name: 'bpf', ok: bpfOk, message: summary([...synced, ...failures, ...reconciler.warnings()])},
     {name: 'kubernetes', ok: watching.length === 0, message: summary(watching)},
-    ...(cni === undefined ? [] : [cniCheck(cni.problems())]),
+    ...(cni === undefined ? [] : [cniCheck(cni)]),
   ] as const
   return {ready: checks.every((check) => check.ok), checks}
 }
 
-function cniCheck(problems: readonly string[]) {
-  return {name: 'cni', ok: problems.length === 0, message: summary(problems)} as const
+function cniCheck(cni: Pick<CniSide, 'problems' | 'message'>) {
+  const problems = cni.problems()
+  const message = problems.length === 0 ? cni.message() : summary(problems)
+  return {name: 'cni', ok: problems.length === 0, message} as const
 }
 
 const SHOWN_PROBLEMS = 5

@@ -21,6 +21,16 @@ export interface CniOutside {
   /** Of the run directory. */
   readonly runFiles: StateFiles
   readonly reachNetns: (path: string) => string
+  /** Undefined: somebody else installs the plugin. */
+  readonly conflist?: CniInstall | undefined
+}
+
+/** Keeps plugin and conflist in place while the agent runs. */
+export interface CniInstall {
+  start(): Promise<void>
+  problems(): readonly string[]
+  message(): string
+  stop(): Promise<void>
 }
 
 export interface CniSideParts extends CniOutside {
@@ -39,12 +49,14 @@ export interface CniSide {
   /** A pod or a namespace has changed. */
   touch(): void
   problems(): readonly string[]
+  /** Where the plugin is called from. */
+  message(): string
   stop(): Promise<void>
 }
 
 /** Returns when the socket answers. @throws ConflictError, KmeshError of the socket */
 export async function startCni(parts: CniSideParts): Promise<CniSide> {
-  const {socket, clock, enroller} = parts
+  const {socket, clock, enroller, conflist} = parts
   const log = parts.loggers.log('enroll')
   const cases = new CaseLog(log, clock)
   const attachments = new Attachments({files: parts.files, clock, log})
@@ -56,10 +68,16 @@ export async function startCni(parts: CniSideParts): Promise<CniSide> {
   server.on('error', (error) => cases.warn('server', `CNI socket: ${messageOf(error)}`))
   log.info('CNI socket answers', {path: socket.path})
   return {
-    start: () => cache.start(),
+    start: () => {
+      cache.start()
+      void conflist?.start()
+    },
     touch: () => cache.touch(),
-    problems: () => [...cache.problems(), ...attachments.problems()],
+    problems: () => [...cache.problems(), ...attachments.problems(), ...(conflist?.problems() ?? [])],
+    message: () => conflist?.message() ?? '',
     stop: async () => {
+      // First, so that no runtime asks a socket that is closed.
+      await conflist?.stop()
       server.close()
       server.closeAllConnections()
       await Promise.all([cache.close(), attachments.close()])

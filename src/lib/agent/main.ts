@@ -6,23 +6,28 @@ import {createBpf} from '../adapters/bpf.ts'
 import {createClock} from '../adapters/clock.ts'
 import {createHostNetns} from '../adapters/host-netns.ts'
 import {createKube} from '../adapters/kube.ts'
-import {loadConnection} from '../adapters/kubeconfig.ts'
+import {kubeAccess} from '../adapters/kube-access.ts'
+import {type Connection, loadConnection} from '../adapters/kubeconfig.ts'
 import {createLocalSocket} from '../adapters/local-socket.ts'
 import {createLogWriter} from '../adapters/log-writer.ts'
 import {MemoryBpf, memoryPinTree} from '../adapters/memory-bpf.ts'
 import {memoryClasses, memoryNetns, memoryProc} from '../adapters/memory-node.ts'
 import {createPodClasses} from '../adapters/net-cls.ts'
 import {createNetns} from '../adapters/netns.ts'
+import {createNodeFiles} from '../adapters/node-files.ts'
 import {createPinTree} from '../adapters/pin-tree.ts'
 import {createProc} from '../adapters/proc.ts'
 import {createStateFiles} from '../adapters/state-files.ts'
 import {createInformers} from '../adapters/watch.ts'
+import {InstallRecord} from '../cni/install-record.ts'
 import {EXIT, KmeshError, messageOf} from '../errors.ts'
 import type {VersionReply} from '../model/api.ts'
 import {CNI_SOCKET} from '../model/cni.ts'
 import type {Kube} from '../ports.ts'
 import {type AgentParts, type RunningAgent, startAgent} from './agent.ts'
 import type {CniOutside} from './cni.ts'
+import {ConflistKeeper} from './conflist.ts'
+import {conflistPlaces, uninstallCni} from './conflist-uninstall.ts'
 import {holdAfter} from './hold.ts'
 import {Loggers} from './loggers.ts'
 import {helpText} from './option-rows.ts'
@@ -49,7 +54,8 @@ async function main(): Promise<number> {
 
 async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
   const signal = nextSignal()
-  const kube = await connect(options, loggers)
+  const connection = await loadConnection({kubeconfig: options.kubeconfig})
+  const kube = connect(connection, loggers)
   const agent = await startAgent(
     {
       ...backendParts(options, loggers),
@@ -58,7 +64,7 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
       informers: createInformers({kube, clock, log: loggers.log('watch')}),
       clock,
       loggers,
-      cni: cniOutside(options),
+      cni: cniOutside(options, connection, loggers),
     },
     options,
     options.bpfObject ?? builtInObject(),
@@ -85,13 +91,27 @@ function backendParts(options: AgentOptions, loggers: Loggers): BackendParts {
 }
 
 /** The backend in memory has no namespaces: any path is one. */
-function cniOutside({cni, runDir, procPath, backend}: AgentOptions): CniOutside | undefined {
-  if (cni === undefined) return undefined
+function cniOutside(options: AgentOptions, connection: Connection, loggers: Loggers): CniOutside | undefined {
+  const places = conflistPlaces(options)
+  if (places === undefined) return undefined
+  const {runDir, procPath, backend} = options
   return {
     socket: createLocalSocket(runDir, CNI_SOCKET),
     runFiles: createStateFiles(runDir),
     reachNetns: backend === 'memory' ? (path) => path : createHostNetns(procPath),
+    conflist: new ConflistKeeper({
+      ...installParts(options, loggers),
+      places,
+      source: {node: process.execPath, code: join(packageRoot(), 'dist/kmesh-cni.mjs')},
+      access: () => kubeAccess(connection),
+      clock,
+    }),
   }
+}
+
+function installParts({stateDir}: AgentOptions, loggers: Loggers) {
+  const log = loggers.log('agent')
+  return {files: createNodeFiles(), record: new InstallRecord(createStateFiles(stateDir), log), log}
 }
 
 async function stopAt(
@@ -127,7 +147,11 @@ function offNode(options: AgentOptions, loggers: Loggers): Promise<number> {
 
 async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number> {
   const hasCluster = options.kubeconfig !== undefined || existsSync(IN_CLUSTER_TOKEN)
-  const kube = hasCluster && options.nodeName !== '' ? await connect(options, loggers) : undefined
+  const places = conflistPlaces(options)
+  const isCniClean = places === undefined || uninstallCni({...installParts(options, loggers), places})
+  const connection =
+    hasCluster && options.nodeName !== '' ? await loadConnection({kubeconfig: options.kubeconfig}) : undefined
+  const kube = connection === undefined ? undefined : connect(connection, loggers)
   const parts = {
     pins: options.backend === 'memory' ? memoryPinTree(new MemoryBpf()) : createPinTree(),
     files: createStateFiles(options.stateDir),
@@ -137,11 +161,10 @@ async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number>
   }
   const isClean = await uninstall(parts, options.bpfFsPath, options.nodeName)
   await kube?.close()
-  return isClean ? EXIT.ok : EXIT.failure
+  return isClean && isCniClean ? EXIT.ok : EXIT.failure
 }
 
-async function connect(options: AgentOptions, loggers: Loggers): Promise<Kube> {
-  const connection = await loadConnection({kubeconfig: options.kubeconfig})
+function connect(connection: Connection, loggers: Loggers): Kube {
   return createKube(connection, {
     clock,
     log: loggers.log('watch'),

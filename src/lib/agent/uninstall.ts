@@ -4,12 +4,15 @@ import {messageOf} from '../errors.ts'
 import {isAnnotatedCaptured, REDIRECTION_ANNOTATION} from '../model/enrollment.ts'
 import {type Pod, RESOURCES} from '../model/kube.ts'
 import type {Kube, Log, PinTree, PodClasses, StateFiles} from '../ports.ts'
+import {ATTACHMENTS_FILE} from './cni-attachments.ts'
 import {DECISIONS_FILE, ENROLLED_FILE, keptClasses} from './enroll-state.ts'
 import {ID_FILE} from './ids.ts'
 import {LEASE_FILE, SETTINGS_FILE} from './levels.ts'
 import {foreignPins, pinOwner} from './loader.ts'
 import {pinFolder} from './pin-names.ts'
 import {KMESH_CLASSID} from './pod-marks.ts'
+
+const STATE_FILES = [ID_FILE, LEASE_FILE, SETTINGS_FILE, ENROLLED_FILE, DECISIONS_FILE, ATTACHMENTS_FILE]
 
 export interface UninstallParts {
   readonly pins: PinTree
@@ -38,7 +41,7 @@ export async function uninstall(
   pins.remove(pinFolder(bpfFsPath))
   log.info(found.length === 0 ? 'no pins were there' : `removed ${found.length} pins: programs are detached`)
   for (const uid of keptClasses(files, log)) parts.classes.take(uid, KMESH_CLASSID)
-  for (const name of [ID_FILE, LEASE_FILE, SETTINGS_FILE, ENROLLED_FILE, DECISIONS_FILE]) files.remove(name)
+  for (const name of STATE_FILES) files.remove(name)
   if (parts.kube === undefined) {
     log.warn('no cluster is configured: annotations on pods stay')
     return true

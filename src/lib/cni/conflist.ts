@@ -48,17 +48,23 @@ export function withEntry(bytes: Uint8Array, entry: PluginEntry): Uint8Array {
   const isAlone = list.plugins.filter(isOurs).length === 1
   if (isAlone && isDeepStrictEqual(valueAt(list.text, place.span), entry)) return bytes
   const text = withLayout(entry, layoutOf(list.text, place.span, undefined))
-  return remove(replaced(list.text, place.span, text), first)
+  return remove(replaced(list.text, place.span, text), (_plugin, index) => index !== first)
 }
 
 /**
  * Takes out every entry of ours; undoes withEntry to the byte.
  *
+ * @param only - `any`: also those of other makers of our type, which need the program that we take away
  * @returns the same bytes where there is none
  * @throws KmeshError `BadConflist`
  */
-export function withoutEntry(bytes: Uint8Array): Uint8Array {
-  return remove(bytes)
+export function withoutEntry(bytes: Uint8Array, only: 'any' | 'withSocket' = 'any'): Uint8Array {
+  return only === 'any' ? remove(bytes) : remove(bytes, hasSocket)
+}
+
+/** Go daemons write none. */
+function hasSocket({value}: Plugin): boolean {
+  return typeof (value as {socket?: unknown}).socket === 'string'
 }
 
 interface Plugin {
@@ -147,10 +153,13 @@ function append(bytes: Uint8Array, entry: PluginEntry): Uint8Array {
   return replaced(text, {start: last.end, end: last.end}, `,${layout.separator}${withLayout(entry, layout)}`)
 }
 
-/** @param keep - index of a plugin that stays though it is ours */
-function remove(bytes: Uint8Array, keep = -1): Uint8Array {
+/** @param which - of the entries that are ours */
+function remove(
+  bytes: Uint8Array,
+  which: (plugin: Plugin, index: number) => boolean = () => true,
+): Uint8Array {
   const {text, plugins} = parse(bytes)
-  const goes = plugins.map((plugin, index) => index !== keep && isOurs(plugin))
+  const goes = plugins.map((plugin, index) => isOurs(plugin) && which(plugin, index))
   if (!goes.includes(true)) return bytes
   let result = ''
   let copied = 0

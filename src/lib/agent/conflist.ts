@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Keeps the CNI plugin installed and its entry in the node's conflist for as long as the agent runs: when files
+ * change, and every few seconds because a change may be missed. Nothing here ends the agent: it is said, and tried again.
+ */
+import {dirname} from 'node:path'
+import {candidates, takeEntry} from '../cni/conflist-files.ts'
+import {installKubeconfig, installPlugin, type PluginSource} from '../cni/install-files.ts'
+import type {InstallRecord} from '../cni/install-record.ts'
+import {messageOf} from '../errors.ts'
+import type {Clock, KubeAccess, Log, NodeFiles} from '../ports.ts'
+import {ConflistPass, type ConflistPlaces} from './conflist-pass.ts'
+
+const POLL_MS = 10_000
+const DEBOUNCE_MS = 200
+
+export interface ConflistParts {
+  readonly files: NodeFiles
+  readonly record: InstallRecord
+  readonly places: ConflistPlaces
+  readonly source: PluginSource
+  readonly access: () => Promise<KubeAccess>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export class ConflistKeeper {
+  readonly #parts: ConflistParts
+  readonly #pass: ConflistPass
+  #lock: Disposable | undefined
+  #watch: Disposable | undefined
+  #cancelPoll: () => void = () => undefined
+  #cancelLook: () => void = () => undefined
+  #running: Promise<void> = Promise.resolve()
+  #isQueued = false
+  #isClosed = false
+  #isInstalled = false
+  #installProblems: readonly string[] = ['the CNI plugin is not installed yet']
+  #said = ''
+
+  constructor(parts: ConflistParts) {
+    this.#parts = parts
+    this.#pass = new ConflistPass(parts)
+  }
+
+  /** Installs, and puts the entry in where a conflist is there; returns when that was tried. */
+  start(): Promise<void> {
+    return this.#poll()
+  }
+
+  /** Why pods may start without the plugin; empty when all is in place. */
+  problems(): readonly string[] {
+    return [...this.#installProblems, ...this.#pass.problems()]
+  }
+
+  /** What an operator should know though all is in place. */
+  message(): string {
+    return this.#pass.message()
+  }
+
+  /** Takes the entry out of every file that may have it. Plugin and kubeconfig stay for the next start. */
+  async stop(): Promise<void> {
+    this.#isClosed = true
+    this.#cancelPoll()
+    this.#cancelLook()
+    this.#watch?.[Symbol.dispose]()
+    await this.#running
+    // Without the lock the folder is another agent's, or nothing was ever written there.
+    if (this.#lock === undefined) return
+    takeOut(this.#parts)
+    this.#lock[Symbol.dispose]()
+  }
+
+  async #poll(): Promise<void> {
+    await this.#exclusively(async () => {
+      await this.#install()
+      this.#putEntry()
+    })
+    if (!this.#isClosed) this.#cancelPoll = this.#parts.clock.after(POLL_MS, () => void this.#poll())
+  }
+
+  /** One at a time, in their order. */
+  #exclusively(run: () => Promise<void>): Promise<void> {
+    this.#running = this.#running.then(async () => {
+      if (this.#isClosed) return
+      await run()
+      this.#say()
+    })
+    return this.#running
+  }
+
+  async #install(): Promise<void> {
+    const {files, places, log} = this.#parts
+    this.#isInstalled = false
+    try {
+      this.#hold()
+      if (await installPlugin(files, this.#parts.record, this.#parts.source, places)) {
+        log.info('CNI plugin installed', {bin: places.binPath, runtime: places.runtimePath})
+      }
+      this.#isInstalled = true
+      this.#installProblems = await this.#kubeconfigProblems()
+    } catch (error) {
+      this.#installProblems = [`cannot install the CNI plugin: ${messageOf(error)}`]
+    }
+  }
+
+  /** Folders may appear, and be replaced, at any time. */
+  #hold(): void {
+    const {files, places} = this.#parts
+    if (files.names(places.etcPath) === undefined) return
+    if (this.#lock === undefined) {
+      this.#lock = files.lock(places.etcPath)
+      for (const folder of [places.etcPath, places.binPath, places.runtimePath]) files.sweep(folder)
+    }
+    this.#watch?.[Symbol.dispose]()
+    this.#watch = files.watch(places.etcPath, () => this.#changed())
+  }
+
+  async #kubeconfigProblems(): Promise<string[]> {
+    const {files, record, places, log} = this.#parts
+    if (files.names(places.etcPath) === undefined) return []
+    try {
+      const isNew = installKubeconfig(files, record, await this.#parts.access(), places)
+      if (isNew) log.info('kubeconfig of the CNI plugin written', {folder: places.etcPath})
+      return []
+    } catch (error) {
+      return [`cannot write the kubeconfig of the CNI plugin: ${messageOf(error)}`]
+    }
+  }
+
+  /** A burst of events is one look; one that never ends does not put it off. */
+  #changed(delayMs = DEBOUNCE_MS): void {
+    if (this.#isQueued || this.#isClosed) return
+    this.#isQueued = true
+    this.#cancelLook = this.#parts.clock.after(delayMs, () => {
+      this.#isQueued = false
+      void this.#exclusively(async () => this.#putEntry())
+    })
+  }
+
+  /** Where the plugin cannot be installed its entry would let no pod start. */
+  #putEntry(): void {
+    if (!this.#isInstalled) return
+    const againMs = this.#pass.run()
+    if (againMs !== undefined) this.#changed(againMs)
+  }
+
+  #say(): void {
+    const {log} = this.#parts
+    const problems = this.problems().join('; ')
+    if (problems === this.#said) return
+    this.#said = problems
+    if (problems === '') log.info(`CNI: ${this.message()}`)
+    else log.warn(`CNI: ${problems}`)
+  }
+}
+
+/** @returns false where an entry could not be taken out; it has been said */
+export function takeOut({
+  files,
+  record,
+  places,
+  log,
+}: Pick<ConflistParts, 'files' | 'record' | 'places' | 'log'>): boolean {
+  const recorded = record.paths('conflists')
+  const others = candidates(files, places.etcPath).filter((path) => !recorded.includes(path))
+  const goes = [
+    ...recorded.map((path) => [path, 'any'] as const),
+    ...others.map((path) => [path, 'withSocket'] as const),
+  ]
+  let isClean = true
+  for (const [path, only] of goes) {
+    try {
+      if (takeEntry(files, path, only)) log.info('CNI entry taken out', {file: path})
+      files.sweep(dirname(path))
+      record.drop('conflists', path)
+    } catch (error) {
+      isClean = false
+      log.error(messageOf(error))
+    }
+  }
+  return isClean
+}
