@@ -26,6 +26,8 @@ export interface FakeNode {
   /** Instead of the handshake of its port-forward: a status, or the connection is reset. */
   readonly handshake?: {status: number; body: string} | 'reset'
   readonly ready?: boolean
+  /** Of its daemon's pod. */
+  readonly podIp?: string
 }
 
 export interface FakeApiOptions {
@@ -121,10 +123,14 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
 function collectionsOf({nodes, objects = {}, meshNamespace = 'kmesh-system'}: FakeApiOptions) {
   const pods = nodes
     .filter(({daemon}) => daemon !== null)
-    .map(({name, ready = true}) => ({
+    .map(({name, ready = true, podIp}) => ({
       metadata: {name: `kmesh-${name}`, namespace: meshNamespace, uid: `uid-${name}`, labels: {app: 'kmesh'}},
       spec: {nodeName: name, hostNetwork: true, containers: [{name: 'kmesh'}]},
-      status: {phase: 'Running', conditions: [{type: 'Ready', status: ready ? 'True' : 'False'}]},
+      status: {
+        phase: 'Running',
+        conditions: [{type: 'Ready', status: ready ? 'True' : 'False'}],
+        ...(podIp === undefined ? {} : {podIP: podIp}),
+      },
     }))
   return {
     '/api/v1/nodes': nodes.map(({name, labels = {}}) => ({metadata: {name, labels}})),

@@ -4,7 +4,8 @@ import {spawn} from 'node:child_process'
 import {join} from 'node:path'
 
 /** KMESHCTL_TEST_ENTRY: a build in another place. */
-const ENTRY = process.env['KMESHCTL_TEST_ENTRY'] ?? join(import.meta.dirname, '../../dist/kmeshctl.js')
+export const CLI_ENTRY =
+  process.env['KMESHCTL_TEST_ENTRY'] ?? join(import.meta.dirname, '../../dist/kmeshctl.js')
 
 export interface CliResult {
   readonly code: number | null
@@ -24,7 +25,7 @@ export interface CliOptions {
 /** No kubeconfig and no home of the machine leak in, unless `env` says so. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const startMs = performance.now()
-  const child = spawn(process.execPath, [ENTRY, ...args], {
+  const child = spawn(process.execPath, [CLI_ENTRY, ...args], {
     env: {PATH: process.env['PATH'], HOME: '/nonexistent', NODE_DISABLE_COMPILE_CACHE: '1', ...options.env},
     stdio: ['pipe', 'pipe', 'pipe'],
   })

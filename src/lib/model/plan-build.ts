@@ -10,6 +10,7 @@ import {
   annotationRemoved,
   caseTrap,
   namespaceWarnings,
+  noneUnknown,
   openConnections,
   ownerWarnings,
   podTargetWarnings,
@@ -92,6 +93,7 @@ function planNamespace(
     warnings: [
       ...namespaceWarnings(namespace, change, options.action, pods),
       ...traps,
+      ...pods.filter((pod, index) => isV04(pod, facts) && plans[index]?.after.intent).flatMap(noneUnknown),
       ...leaving.flatMap(annotationRemoved),
     ],
   }
@@ -127,6 +129,7 @@ function planOnePod({pod, namespace}: PodTarget, facts: FactsByNode, options: Pl
     warnings: [
       ...caseTrap(pod, namespaceName, name),
       ...podTargetWarnings(pod, change, plan),
+      ...(change.kind === 'keep' && isV04(pod, facts) && plan.after.intent ? noneUnknown(pod) : []),
       ...(unannotate ? annotationRemoved(pod) : []),
     ],
   }

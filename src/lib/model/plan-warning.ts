@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What an operator should know before a plan is carried out. */
-import {DATAPLANE_LABEL, isKmesh, isLabelCaseTrap, REDIRECTION_ANNOTATION} from './enrollment.ts'
+import {
+  DATAPLANE_LABEL,
+  DATAPLANE_NONE,
+  isKmesh,
+  isLabelCaseTrap,
+  REDIRECTION_ANNOTATION,
+} from './enrollment.ts'
 import type {KubeObject, Namespace, Pod} from './kube.ts'
 import type {LabelChange, PlanAction, PlanWarning, PlanWarningCode, PodPlan} from './plan.ts'
 import {appliersOf, templateOwnerOf, templatePatchCommand} from './plan-owner.ts'
@@ -78,6 +84,13 @@ export function caseTrap(object: KubeObject, namespace: string, pod: string | nu
 export function annotationRemoved({metadata: {namespace = '', name = ''}}: KubeObject): PlanWarning[] {
   const text = `annotation ${REDIRECTION_ANNOTATION} of pod ${namespace}/${name} is removed too: for its daemon (Kmesh v0.4) it enrolls by itself`
   return [warn('AnnotationRemoved', namespace, name, text)]
+}
+
+/** Of a pod whose daemon (v0.4) does not know the value that opts out, and has it all the same. */
+export function noneUnknown({metadata: {namespace = '', name = '', labels}}: KubeObject): PlanWarning[] {
+  if (labels?.[DATAPLANE_LABEL] !== DATAPLANE_NONE) return []
+  const text = `pod ${namespace}/${name} has the label "${DATAPLANE_NONE}", which its daemon (Kmesh v0.4) does not know: it is enrolled all the same`
+  return [warn('RuleNotSupported', namespace, name, text)]
 }
 
 /** Enrolling acts on connect(2): what is open stays on its path. */

@@ -21,6 +21,7 @@ export type PlanWarningCode =
   | 'AnnotationRemoved'
   | 'StaysEnrolled'
   | 'OpenConnections'
+  | 'RuleNotSupported'
 
 export interface PlanWarning {
   readonly code: PlanWarningCode

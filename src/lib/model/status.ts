@@ -18,6 +18,8 @@ export interface StatusItem {
   readonly backend: Backend | null
   readonly version: string | null
   readonly ready: boolean | null
+  /** Who says so; `pod`: only Kubernetes, for Go daemons say that they are ready whatever they are. */
+  readonly readyFrom: 'daemon' | 'pod' | null
   readonly enrolledPods: number | null
   readonly totalPods: number | null
   readonly levels: {readonly default: string | null; readonly bpf: string | null}

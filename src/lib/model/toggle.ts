@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Switches of Go daemons (contracts 1.2, 1.5, 1.6): one row a toggle. Which dialect has which stands in model/dialect. */
 import {DaemonError, UsageError} from '../errors.ts'
+import {isKernelText} from './kernel-text.ts'
 
 interface ToggleRow {
   readonly path: string
@@ -99,11 +100,4 @@ export function toggleRefusal(toggle: ToggleName, error: DaemonError): DaemonErr
   }
   const code = isKernelText(error.message) ? 'KernelRefused' : 'ToggleRefused'
   return new DaemonError(status, message, {code})
-}
-
-/** Texts of a daemon that could not read or write its BPF maps and globals. */
-function isKernelText(text: string): boolean {
-  return /\b(update [\w ]+(failed|error): |failed to get kmeshConfigMap: |get kmesh config error: )/i.test(
-    text,
-  )
 }

@@ -4,6 +4,7 @@ import {KmeshError} from '../errors.ts'
 import {LOGGER_BPF, LOGGER_DEFAULT} from '../model/api.ts'
 import {backendOf, memoryWarnings} from '../model/backend.ts'
 import {type Dialect, versionText} from '../model/dialect.ts'
+import {kernelRefusal} from '../model/kernel-text.ts'
 import {
   hidesBpf,
   type LevelChange,
@@ -146,8 +147,13 @@ async function changeLogger(
   const before = await readLogger(admin, dialect, logger, signal)
   const previous = before === null ? null : normalLevel(before.level)
   const byDaemon = dialect.capabilities.includes('ttl')
-  const set = (ttl: number | undefined) =>
-    admin.call('setLogger', {name: logger, level, ttlSeconds: ttl}, {signal})
+  const set = async (ttl: number | undefined): Promise<string> => {
+    try {
+      return await admin.call('setLogger', {name: logger, level, ttlSeconds: ttl}, {signal})
+    } catch (error) {
+      throw kernelRefusal(error)
+    }
+  }
   let expiresAt: string | undefined
   if (ttlSeconds === undefined || byDaemon) {
     await set(ttlSeconds)
@@ -204,7 +210,7 @@ function hiddenBpf(
   return [
     {
       code: 'DefaultHidesBpf',
-      message: `BPF lines come out at info, and logger 'default' is at ${level}: they are not shown`,
+      message: `BPF lines come out at info, and logger 'default' is at ${normalLevel(level ?? '')}: they are not shown`,
       node: target.node,
       pod: target.pod?.name ?? null,
     },

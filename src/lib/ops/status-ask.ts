@@ -52,7 +52,7 @@ export async function askStatus(
     mode,
     backend: backendOf(dialect.version),
     version: shownVersion(dialect),
-    ready: ready === null ? null : ready.ready && daemon.ready,
+    ...readiness(daemon, dialect, ready),
     enrolledPods: pods?.enrolled ?? null,
     totalPods: pods?.total ?? null,
     levels,
@@ -90,6 +90,18 @@ async function countPods(
       return {enrolled: null, total: null, denied: true}
     throw error
   }
+}
+
+/** `/debug/ready` of a Go daemon is always OK (contracts 1.9, A10): then only the pod's own state counts. */
+function readiness(
+  daemon: FoundDaemon,
+  dialect: Dialect,
+  reply: ReadyReply | null,
+): Pick<StatusItem, 'ready' | 'readyFrom'> {
+  if (reply === null) return {ready: null, readyFrom: null}
+  const isTold = dialect.name === 'own' || reply.checks.length > 0 || !reply.ready
+  if (isTold) return {ready: reply.ready && daemon.ready, readyFrom: 'daemon'}
+  return daemon.podObject === null ? {ready: null, readyFrom: null} : {ready: daemon.ready, readyFrom: 'pod'}
 }
 
 function readyProblems(daemon: FoundDaemon, ready: ReadyReply | null): StatusProblem[] {

@@ -86,8 +86,8 @@ async function nodeNames(access: DaemonAccess): Promise<string[] | undefined> {
 }
 
 function answeredItem(node: string, daemon: string | null, status: DaemonStatus): StatusItem {
-  const {mode, backend, version, ready, enrolledPods, totalPods, levels, problems} = status
-  return {node, daemon, mode, backend, version, ready, enrolledPods, totalPods, levels, problems}
+  const {podsDenied: _podsDenied, ...told} = status
+  return {node, daemon, ...told}
 }
 
 const UNKNOWN = new Set(['NoDaemonOnNode', 'NotSampled', 'Interrupted'])
@@ -100,6 +100,7 @@ function failedItem({node, pod, code, message, phase}: ReportError): StatusItem 
     backend: null,
     version: null,
     ready: UNKNOWN.has(code) ? null : false,
+    readyFrom: null,
     enrolledPods: null,
     totalPods: null,
     levels: {default: null, bpf: null},

@@ -12,7 +12,7 @@ export const statusView: View<StatusItem> = {
     {header: 'VERSION', value: (item) => item.version},
     {
       header: 'READY',
-      value: (item) => (item.ready === null ? null : item.ready ? 'yes' : 'no'),
+      value: (item) => readyText(item),
       tone: (item) => (item.ready === null ? undefined : item.ready ? 'good' : 'bad'),
     },
     {header: 'ENROLLED', value: (item) => podsText(item)},
@@ -28,6 +28,12 @@ export const statusView: View<StatusItem> = {
     const ready = items.filter((item) => item.ready === true).length
     return `${count(items.length, 'node')}, ${ready} with a ready daemon`
   },
+}
+
+/** `yes (pod)`: Kubernetes says so, the daemon itself cannot. */
+function readyText({ready, readyFrom}: StatusItem): string | null {
+  if (ready === null) return null
+  return `${ready ? 'yes' : 'no'}${readyFrom === 'pod' ? ' (pod)' : ''}`
 }
 
 function podsText({enrolledPods, totalPods}: StatusItem): string | null {

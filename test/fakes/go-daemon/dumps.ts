@@ -5,6 +5,8 @@ import type {GoMode, Traits} from './dialects.ts'
 
 const CART = 'shop/cart.shop.svc.cluster.local'
 const POD = 'Kubernetes//Pod/shop/cart-1'
+/** Of the daemon itself: with the DNS proxy on, backend 0 (contracts 2.3, defect b). */
+export const DAEMON_ADDRESS = '10.244.0.5'
 const ZEROS = Array(16).fill(0)
 const HEAD_ONLY = [32, 1, 13, 184, 1, ...Array(11).fill(0)]
 
@@ -69,7 +71,7 @@ function workload(traits: Traits, name: string, addresses: readonly string[]): o
 export function bpfDump(traits: Traits, mode: GoMode, seed: number): string {
   const random = new SeededRandom(seed)
   if (mode === 'kernel-native') return protojson(kernelNative(traits), random)
-  return goJson(traits.age < 3 ? rawDump(traits, random) : prettyDump(random))
+  return goJson(traits.age < 3 ? rawDump(traits, random) : prettyDump(traits, random))
 }
 
 function rawDump(traits: Traits, random: SeededRandom): object {
@@ -81,7 +83,7 @@ function rawDump(traits: Traits, random: SeededRandom): object {
     WaypointPort: 0,
   })
   return {
-    WorkloadPolicies: null,
+    WorkloadPolicies: traits.age === 1 ? null : [{PolicyIds: [77, 0, 0, 0]}],
     Backends: shuffled(random, true, [
       backend([10, 244, 1, 17, ...Array(12).fill(0)], 1),
       backend(HEAD_ONLY, 0),
@@ -102,12 +104,13 @@ function rawDump(traits: Traits, random: SeededRandom): object {
 }
 
 /** With the defects of contracts 2.3: a cut address, an id that nobody can name, ports that do not pair. */
-function prettyDump(random: SeededRandom): object {
+function prettyDump(traits: Traits, random: SeededRandom): object {
   return {
-    workloadPolicies: [],
+    workloadPolicies: [{policyIds: ['shop/allow', '', '', '']}],
     backends: shuffled(random, true, [
       {ip: '10.244.1.17', serviceCount: 2, services: [CART]},
       {ip: '32.1.13.184', serviceCount: 0, services: []},
+      ...(traits.age < 4 ? [] : [{ip: DAEMON_ADDRESS, serviceCount: 0, services: []}]),
     ]),
     endpoints: shuffled(random, true, [{backendUid: POD}, {}]),
     frontends: shuffled(random, true, [{upstreamId: CART}, {upstreamId: POD}]),

@@ -5,7 +5,7 @@ import {listenLocally} from '../local-server.ts'
 import {type GoMode, type GoVersion, TRAITS, type Traits} from './dialects.ts'
 import {bpfDump, configDump, goJson} from './dumps.ts'
 import {answerLoggers} from './loggers.ts'
-import {answerToggle} from './toggles.ts'
+import {answerToggle, defaultToggles, type Toggles} from './toggles.ts'
 
 /** `plain`: written by http.Error, which adds `nosniff`. `drop`: the handler panicked, nothing is answered. */
 export type Answer = {readonly status: number; readonly text: string; readonly plain?: boolean} | 'drop'
@@ -14,6 +14,8 @@ export interface GoDaemonOptions {
   readonly version: GoVersion
   readonly mode: GoMode
   readonly seed?: number
+  /** As builds after v1.2 do: GET on a toggle tells its state. */
+  readonly tellsToggles?: boolean
   /** Answers instead of the daemon where it gives something. */
   readonly override?: (method: string, path: string) => Answer | undefined
 }
@@ -23,17 +25,27 @@ export interface GoDaemon {
   readonly url: string
   readonly requests: string[]
   readonly levels: Map<string, string>
+  /** By path. */
+  readonly toggles: Toggles
+  /** A restart: levels and toggles have their defaults, no request was made. */
+  reset(): void
   close(): Promise<void>
 }
 
 const NOT_FOUND: Answer = {status: 404, text: '404 page not found\n', plain: true}
 
 export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
-  const {version, mode, seed = 1, override} = options
+  const {version, mode, seed = 1, override, tellsToggles = false} = options
   const traits = TRAITS[version]
-  const levels = new Map(['default', 'fileOnly', 'bpf'].map((name) => [name, 'info']))
-  const toggles = {monitoring: true}
+  const levels = new Map<string, string>()
+  const toggles: Toggles = new Map()
   const requests: string[] = []
+  const reset = (): void => {
+    for (const name of ['default', 'fileOnly', 'bpf']) levels.set(name, 'info')
+    for (const [path, isOn] of defaultToggles(traits)) toggles.set(path, isOn)
+    requests.length = 0
+  }
+  reset()
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const {method = 'GET'} = request
     // `//version` is a path here, no host.
@@ -48,7 +60,8 @@ export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
       if (path === '/debug/loggers')
         return answerLoggers(traits, levels, method, url.searchParams.get('name'), body)
       if (traits.toggles.includes(path)) {
-        return answerToggle(traits, mode, toggles, method, path, url.searchParams.get('enable') ?? '')
+        const typed = url.searchParams.get('enable') ?? ''
+        return answerToggle(traits, mode, toggles, {method, path, typed, tells: tellsToggles})
       }
       return answerFixed(traits, version, mode, path, seed + requests.length)
     }
@@ -57,7 +70,7 @@ export async function startDaemon(options: GoDaemonOptions): Promise<GoDaemon> {
   const server = await listenLocally((request, response) => {
     serve(request, response).catch((error: unknown) => response.destroy(error as Error))
   })
-  return {...server, requests, levels}
+  return {...server, requests, levels, toggles, reset}
 }
 
 function answerFixed(traits: Traits, version: GoVersion, mode: GoMode, path: string, seed: number): Answer {

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/** A cluster whose nodes run a Go daemon each, of every version and in both modes; one run of a command asks all. */
+import {mkdtempSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {startFakeApi} from '../fakes/api-server.ts'
+import {type CliResult, runCli} from '../fakes/cli.ts'
+import {GO_MODES, GO_VERSIONS, type GoMode, type GoVersion} from '../fakes/go-daemon/dialects.ts'
+import {DAEMON_ADDRESS} from '../fakes/go-daemon/dumps.ts'
+import {type GoDaemon, startDaemon} from '../fakes/go-daemon/server.ts'
+
+export interface Cell {
+  readonly version: GoVersion
+  readonly mode: GoMode
+  readonly node: string
+}
+
+const nodeOf = (version: GoVersion, mode: GoMode): string => `${version.replaceAll('.', '-')}-${mode}`
+
+/** In the order of their nodes, which is that of every report. */
+export const CELLS: readonly Cell[] = GO_VERSIONS.flatMap((version) =>
+  GO_MODES.map((mode) => ({version, mode, node: nodeOf(version, mode)})),
+).sort((a, b) => (a.node < b.node ? -1 : 1))
+
+export interface DialectCluster {
+  readonly daemons: ReadonlyMap<string, GoDaemon>
+  /** Every daemon as it was at the start. */
+  reset(): void
+  run(words: readonly string[]): Promise<CliResult>
+  close(): Promise<void>
+}
+
+/** Namespace `shop` is labelled; each node has one pod of it, which has the label `none`. */
+export async function startDialectCluster(): Promise<DialectCluster> {
+  const daemons = new Map<string, GoDaemon>()
+  for (const {version, mode, node} of CELLS) daemons.set(node, await startDaemon({version, mode, seed: 7}))
+  const mode = 'istio.io/dataplane-mode'
+  const shop = {
+    metadata: {name: 'shop', uid: 'u-shop', resourceVersion: '1', labels: {[mode]: 'kmesh', team: 'shop'}},
+  }
+  const pods = CELLS.map(({node}) => ({
+    metadata: {name: node, namespace: 'shop', uid: `u-${node}`, labels: {[mode]: 'none', app: 'web'}},
+    spec: {nodeName: node, containers: []},
+    status: {phase: 'Running', conditions: [{type: 'Ready', status: 'True'}]},
+  }))
+  const api = await startFakeApi({
+    nodes: [...daemons].map(([name, {port}]) => ({name, daemon: port, podIp: DAEMON_ADDRESS})),
+    objects: {
+      '/api/v1/namespaces': [shop],
+      '/api/v1/namespaces/shop': [],
+      '/api/v1/pods': pods,
+      '/api/v1/namespaces/shop/pods': pods,
+    },
+    intercept: ({method, url}) =>
+      method === 'GET' && url === '/api/v1/namespaces/shop'
+        ? {status: 200, body: JSON.stringify({kind: 'Namespace', ...shop})}
+        : undefined,
+  })
+  const home = mkdtempSync(join(tmpdir(), 'kmt-dialects-'))
+  return {
+    daemons,
+    reset: () => {
+      for (const daemon of daemons.values()) daemon.reset()
+    },
+    run: (words) => runCli([...words, '--kubeconfig', api.kubeconfig], {env: {XDG_STATE_HOME: home}}),
+    close: async () => {
+      for (const daemon of daemons.values()) await daemon.close()
+      await api.close()
+      rmSync(home, {recursive: true})
+    },
+  }
+}
