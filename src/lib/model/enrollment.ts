@@ -11,6 +11,8 @@ export const DATAPLANE_NONE = 'none'
 export const REDIRECTION_ANNOTATION = 'kmesh.net/redirection'
 export const REDIRECTION_ENABLED = 'enabled'
 export const SIDECAR_STATUS_ANNOTATION = 'sidecar.istio.io/status'
+/** Label that asks for a sidecar to be short-circuited, without enrolling the pod. */
+export const SIDECAR_BYPASS_LABEL = 'kmesh.net/bypass'
 export const AMBIENT_REDIRECTION_ANNOTATION = 'ambient.istio.io/redirection'
 const GATEWAY_MANAGED_LABEL = 'gateway.istio.io/managed'
 const MESH_CONTROLLER = 'istio.io-mesh-controller'

@@ -74,9 +74,10 @@ async function readNamespaces({kube, signal}: InteropDeps, name: string | undefi
   return [await kube.get<Namespace>({...RESOURCES.namespaces, name}, {signal})]
 }
 
-async function readFacts(
+/** What the daemons of these pods' nodes tell; those that do not answer are findings, no failures. */
+export async function readFacts(
   deps: InteropDeps,
-  request: InteropRequest,
+  request: Pick<InteropRequest, 'findDaemons' | 'concurrency'>,
   pods: readonly Pod[],
 ): Promise<Pick<Facts, 'byNode' | 'errors'>> {
   const nodes = [...new Set(pods.map((pod) => pod.spec?.nodeName).filter((node) => node !== undefined))]

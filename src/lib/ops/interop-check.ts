@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The job of `interop check`: which pairs of clients and services work, fail, or depend on the endpoint. */
+import {KmeshError} from '../errors.ts'
+import type {DaemonTarget} from '../model/api.ts'
+import {checkedPod, isSubject, portsFor, portsOf} from '../model/check-cluster.ts'
+import type {CheckSubject} from '../model/check-subject.ts'
+import {
+  type CheckedPod,
+  type CheckedPort,
+  type CheckItem,
+  type CheckVerdict,
+  checkPairs,
+  VERDICTS,
+} from '../model/interop-check.ts'
+import {DEFAULT_MESH} from '../model/istio-policy.ts'
+import {type EndpointSlice, objectKey, type Pod, RESOURCES, type Service} from '../model/kube.ts'
+import {isLive} from '../model/plan-build.ts'
+import {compareText, type Report, type ReportWarning} from '../model/report.ts'
+import {type InteropDeps, readFacts} from './interop.ts'
+import {readPolicies} from './istio-policies.ts'
+
+export interface CheckRequest {
+  /** Undefined: every pod of `namespace`. */
+  readonly client: CheckSubject | undefined
+  /** Undefined: every service. */
+  readonly server: CheckSubject | undefined
+  /** Of the clients; undefined: all. */
+  readonly namespace: string | undefined
+  /** Verdicts that are listed; the sums count all of them. */
+  readonly show: 'all' | 'findings'
+  readonly findDaemons: () => Promise<readonly DaemonTarget[]>
+  readonly concurrency: number
+}
+
+/**
+ * Daemons that do not answer are listed and change no exit status: what they would have told makes verdicts
+ * unknown. `summary.verdicts` counts every pair, listed or not.
+ *
+ * @throws KmeshError `NotFound` for a client or server that is not there; DeniedError, UnreachableError
+ */
+export async function interopCheck(deps: InteropDeps, request: CheckRequest): Promise<Report<CheckItem>> {
+  const {kube, signal} = deps
+  const [pods, services, slices, {policies, warnings}] = await Promise.all([
+    kube.list<Pod>(RESOURCES.pods, {signal}),
+    kube.list<Service>(RESOURCES.services, {signal}),
+    kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal}),
+    readPolicies(kube, signal),
+  ])
+  const live = pods.items.filter(isLive)
+  const facts = await readFacts(deps, request, live)
+  const checked = new Map(live.map((pod) => [objectKey(pod), checkedPod(pod, facts.byNode)]))
+  const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH
+  const all = portsOf({pods: checked, services: services.items, slices: slices.items, clusterDomain})
+  const ports = request.server === undefined ? all : portsFor(request.server, all, live, checked)
+  const clients = clientsOf([...checked.values()], request)
+  requireSome(request, clients, ports)
+  const verdicts: Record<CheckVerdict, number> = {works: 0, unknown: 0, depends: 0, fails: 0}
+  const items: CheckItem[] = []
+  for (const item of checkPairs(clients, ports, policies)) {
+    verdicts[item.verdict] += 1
+    if (request.show === 'all' || item.verdict !== 'works') items.push(item)
+  }
+  const empty = ports.filter(({endpoints}) => endpoints.length === 0)
+  const requested = Object.values(verdicts).reduce((sum, number) => sum + number, 0)
+  return {
+    kind: 'InteropCheck',
+    summary: {requested, ok: requested, failed: 0, skipped: empty.length, verdicts, listed: items.length},
+    items: items.sort(byPlace),
+    errors: facts.errors,
+    warnings: [...warnings, ...emptyWarnings(empty)],
+  }
+}
+
+/** Is there a verdict as bad as this one, or worse? */
+export function hasFindings(report: Report<CheckItem>, failOn: CheckVerdict | 'never'): boolean {
+  if (failOn === 'never') return false
+  const counts = report.summary['verdicts'] as Readonly<Record<CheckVerdict, number>>
+  return VERDICTS.slice(VERDICTS.indexOf(failOn)).some((verdict) => counts[verdict] > 0)
+}
+
+function clientsOf(pods: readonly CheckedPod[], {client, namespace}: CheckRequest): readonly CheckedPod[] {
+  if (client !== undefined) return pods.filter((pod) => isSubject(pod, client))
+  return namespace === undefined ? pods : pods.filter((pod) => pod.namespace === namespace)
+}
+
+function requireSome(
+  {client, server}: CheckRequest,
+  clients: readonly CheckedPod[],
+  ports: readonly CheckedPort[],
+): void {
+  if (client !== undefined && clients.length === 0) throw notFound('client', client, 'running pod')
+  if (server !== undefined && ports.length === 0) throw notFound('server', server, 'TCP port that is served')
+}
+
+function notFound(side: string, {kind, namespace, name}: CheckSubject, what: string): KmeshError {
+  const subject = kind === 'namespace' ? namespace : `${namespace}/${name}`
+  return new KmeshError(`${side}: ${kind} ${subject} has no ${what}`, {code: 'NotFound'})
+}
+
+const SHOWN = 5
+
+/** A service without endpoints refuses everybody, whoever has the traffic. */
+function emptyWarnings(ports: readonly CheckedPort[]): ReportWarning[] {
+  if (ports.length === 0) return []
+  const names = ports.map(({namespace, name, port}) => `${namespace}/${name}:${port}`).sort(compareText)
+  const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : ''
+  const message = `no ready endpoint, not judged: ${names.slice(0, SHOWN).join(', ')}${more}`
+  return [{code: 'NoEndpoints', message}]
+}
+
+function byPlace(a: CheckItem, b: CheckItem): number {
+  const worst = VERDICTS.indexOf(b.verdict) - VERDICTS.indexOf(a.verdict)
+  const keys = ({client, server}: CheckItem): readonly string[] => [
+    client.namespace,
+    client.workloads[0] ?? '',
+    server.namespace,
+    server.name,
+  ]
+  const other = keys(b)
+  const place = keys(a)
+    .map((key, index) => compareText(key, other[index]))
+    .find((order) => order !== 0)
+  return worst || (place ?? a.server.port - b.server.port)
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Reads what of Istio decides between plain text and TLS: PeerAuthentications, DestinationRules, settings of the mesh. */
+import {parse} from 'yaml'
+import {DeniedError, KubeStatusError, messageOf} from '../errors.ts'
+import type {IstioPolicies} from '../model/client-tls.ts'
+import {
+  DEFAULT_MESH,
+  type DestinationRule,
+  type MeshSettings,
+  type PeerAuthentication,
+} from '../model/istio-policy.ts'
+import {type KubeObject, RESOURCES} from '../model/kube.ts'
+import type {ReportWarning} from '../model/report.ts'
+import type {Kube, ResourcePath} from '../ports.ts'
+
+const PEER_AUTHENTICATIONS = {group: 'security.istio.io', version: 'v1', resource: 'peerauthentications'}
+const DESTINATION_RULES = {group: 'networking.istio.io', version: 'v1', resource: 'destinationrules'}
+const MESH_CONFIG = {...RESOURCES.configmaps, namespace: 'istio-system', name: 'istio'}
+
+export interface FoundPolicies {
+  /** Undefined: they may not be read, so nothing that depends on them is known. */
+  readonly policies: IstioPolicies | undefined
+  readonly warnings: readonly ReportWarning[]
+}
+
+/** A cluster without Istio's kinds has no such policies. @throws what is neither missing nor denied */
+export async function readPolicies(kube: Kube, signal: AbortSignal): Promise<FoundPolicies> {
+  const warnings: ReportWarning[] = []
+  const [peerAuthentications, destinationRules, mesh] = await Promise.all([
+    listOrNothing<PeerAuthentication>(kube, PEER_AUTHENTICATIONS, signal, warnings),
+    listOrNothing<DestinationRule>(kube, DESTINATION_RULES, signal, warnings),
+    readMesh(kube, signal, warnings),
+  ])
+  const isReadable = peerAuthentications !== undefined && destinationRules !== undefined
+  return {policies: isReadable ? {mesh, peerAuthentications, destinationRules} : undefined, warnings}
+}
+
+async function listOrNothing<T extends KubeObject>(
+  kube: Kube,
+  path: ResourcePath,
+  signal: AbortSignal,
+  warnings: ReportWarning[],
+): Promise<readonly T[] | undefined> {
+  try {
+    return (await kube.list<T>(path, {signal})).items
+  } catch (error) {
+    if (error instanceof KubeStatusError && error.status === 404) return []
+    if (!(error instanceof DeniedError)) throw error
+    warnings.push({
+      code: 'PolicyUnreadable',
+      message: `${messageOf(error)}: verdicts that depend on ${path.resource} are unknown`,
+    })
+    return undefined
+  }
+}
+
+async function readMesh(kube: Kube, signal: AbortSignal, warnings: ReportWarning[]): Promise<MeshSettings> {
+  try {
+    const found = await kube.get<KubeObject & {readonly data?: Readonly<Record<string, string>>}>(
+      MESH_CONFIG,
+      {
+        signal,
+      },
+    )
+    return meshOf(parse(found.data?.['mesh'] ?? ''))
+  } catch (error) {
+    if (error instanceof KubeStatusError && error.status === 404) return DEFAULT_MESH
+    if (error instanceof KubeStatusError && !(error instanceof DeniedError)) throw error
+    if (signal.aborted) throw error
+    const name = `${MESH_CONFIG.namespace}/${MESH_CONFIG.name}`
+    warnings.push({
+      code: 'MeshConfigUnreadable',
+      message: `ConfigMap ${name} cannot be used, Istio's defaults are assumed: ${messageOf(error)}`,
+    })
+    return DEFAULT_MESH
+  }
+}
+
+function meshOf(config: unknown): MeshSettings {
+  const fields = (typeof config === 'object' && config !== null ? config : {}) as Record<string, unknown>
+  const {rootNamespace, enableAutoMtls} = fields
+  return {
+    ...DEFAULT_MESH,
+    ...(typeof rootNamespace === 'string' && rootNamespace !== '' ? {rootNamespace} : {}),
+    ...(typeof enableAutoMtls === 'boolean' ? {autoMtls: enableAutoMtls} : {}),
+  }
+}
