@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A thousand daemons of three dialects behind the sandbox's own Kubernetes API, as a process of their own. Tells the
- * parent its kubeconfigs; `{scenario}` from the parent says what the daemons do from now on, `counts` asks for the
+ * Daemons of three dialects behind the sandbox's own Kubernetes API, as a process of their own:
+ * `fleet.ts [SCENARIO [NODES]]`. Tells the parent its kubeconfigs; `{scenario}` from the parent says what the daemons do from now on, `counts` asks for the
  * counts since then.
  */
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
@@ -34,7 +34,8 @@ const FAULTS = ['refused', 'reset', 'forbidden', 'gone', 'error', 'garbage', 'cu
 type Fault = (typeof FAULTS)[number]
 
 const nameOf = (index: number): string => `n${String(index).padStart(4, '0')}`
-const names = Array.from({length: NODES}, (_empty, index) => nameOf(index))
+const [, , firstScenario = 'slow', count = String(NODES)] = process.argv
+const names = Array.from({length: Number(count)}, (_empty, index) => nameOf(index))
 
 function faultOf(index: number): Fault | undefined {
   return index % 20 === 0 ? FAULTS[(index / 20) % FAULTS.length] : undefined
@@ -62,7 +63,7 @@ async function startDaemons(): Promise<(dialect: FleetDialect, manner: Manner) =
 }
 
 async function main(): Promise<void> {
-  let scenario: Scenario = 'slow'
+  let scenario = firstScenario as Scenario
   let tunnels = new Map<string, number>()
   let open = 0
   let mostOpen = 0

@@ -1,38 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The Admin port: HTTP/1.1 to one daemon, through a port-forward or straight to a URL. */
-import type {Duplex} from 'node:stream'
-import {Client, type Dispatcher} from 'undici'
-import {EXIT, KmeshError, messageOf, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
+import type {Client, Dispatcher} from 'undici'
 import {type DaemonTarget, ENDPOINTS, type EndpointName, type Params, type Reply} from '../model/api.ts'
 import {checkReply} from '../model/api-check.ts'
-import type {Admin, AdminDialer, Clock, Kube, KubeReadOptions} from '../ports.ts'
+import type {Admin, AdminDialer, KubeReadOptions, Member} from '../ports.ts'
+import {type DialerOptions, openClient} from './admin-connection.ts'
+import {requestError} from './admin-failure.ts'
 import {daemonError, parseJson, readyReply, requestOf, type WireRequest} from './admin-wire.ts'
-import {linesOf, textOf} from './lines.ts'
+import {GarbageMeter, garbageCollector} from './garbage.ts'
+import {Gate} from './gate.ts'
+import {linesOf, membersOf, textOf} from './lines.ts'
 import {Stopwatch} from './stopwatch.ts'
 
-export interface DialerOptions {
-  /** Leads to daemons in pods; not needed for targets that are URLs. */
-  readonly kube: Pick<Kube, 'portForward'> | undefined
-  readonly adminPort: number
-  readonly requestTimeoutMs: number
-  readonly connectTimeoutMs?: number
-  readonly clock: Clock
-}
-
-const CONNECT_TIMEOUT_MS = 3000
 const MAX_LINE_BYTES = 1024 * 1024
 /** All lines of one answer together: more than any map of ours can be. */
 const MAX_LINES_BYTES = 512 * 1024 * 1024
+/** Answers above this are read by a few at a time: more would be no faster, and each one holds buffers. */
+const LARGE_BYTES = 64 * 1024
+const LARGE_AT_ONCE = 4
 
 export function createDialer(options: DialerOptions): AdminDialer {
   const open = new Set<HttpAdmin>()
   const facts = new Map<string, Facts>()
+  const large = new Gate(LARGE_AT_ONCE)
+  const garbage = new GarbageMeter(garbageCollector())
   return {
     dial: (target) => {
       const key = target.pod === null ? target.node : `${target.pod.namespace}/${target.pod.name}`
       const known: Facts = facts.get(key) ?? new Map()
       facts.set(key, known)
-      const admin = new HttpAdmin(target, options, known, () => open.delete(admin))
+      const admin = new HttpAdmin(target, {...options, large, garbage}, known, () => open.delete(admin))
       open.add(admin)
       return admin
     },
@@ -45,9 +42,14 @@ export function createDialer(options: DialerOptions): AdminDialer {
 /** What is known of one daemon, for the whole run: endpoints come and go. */
 type Facts = Map<string, Promise<unknown>>
 
+interface AdminOptions extends DialerOptions {
+  readonly large: Gate
+  readonly garbage: GarbageMeter
+}
+
 class HttpAdmin implements Admin {
   readonly target: DaemonTarget
-  private readonly options: DialerOptions
+  private readonly options: AdminOptions
   private readonly facts: Facts
   private readonly onClose: () => void
   private client: Client | undefined
@@ -55,7 +57,7 @@ class HttpAdmin implements Admin {
   /** Ends a connect that is still under way when this is closed. */
   private readonly closing = new AbortController()
 
-  constructor(target: DaemonTarget, options: DialerOptions, facts: Facts, onClose: () => void) {
+  constructor(target: DaemonTarget, options: AdminOptions, facts: Facts, onClose: () => void) {
     this.target = target
     this.options = options
     this.facts = facts
@@ -71,7 +73,7 @@ class HttpAdmin implements Admin {
     return this.exchange(options, async (watch) => {
       const {statusCode, body} = await this.send(request, watch)
       watch.phase = 'read'
-      const text = await textOf(watch.chunks(body), request.maxBytes)
+      const text = await textOf(this.chunks(watch, body, request.maxBytes), request.maxBytes)
       watch.phase = 'decode'
       if (endpoint === 'ready') return readyReply(statusCode, text) as Reply<E>
       if (statusCode < 200 || statusCode >= 300) throw daemonError(statusCode, text)
@@ -86,6 +88,31 @@ class HttpAdmin implements Admin {
     params: Params<E>,
     options: KubeReadOptions = {},
   ): AsyncGenerator<Readonly<Record<string, unknown>>, void, undefined> {
+    for await (const line of this.stream(endpoint, params, options, (chunks) =>
+      linesOf(chunks, MAX_LINE_BYTES),
+    )) {
+      if (line.trim() === '') continue
+      const value = parseJson(line)
+      checkReply(endpoint, value)
+      yield value as Readonly<Record<string, unknown>>
+    }
+  }
+
+  members<E extends EndpointName>(
+    endpoint: E,
+    params: Params<E>,
+    options: KubeReadOptions = {},
+  ): AsyncIterable<readonly Member[]> {
+    return this.stream(endpoint, params, options, (chunks) => membersOf(chunks, MAX_LINE_BYTES))
+  }
+
+  /** The body of a good answer through `read`, as it comes; what `read` throws ends the request. */
+  private async *stream<E extends EndpointName, T>(
+    endpoint: E,
+    params: Params<E>,
+    options: KubeReadOptions,
+    read: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
     const request = requestOf(endpoint, params)
     const watch = this.stopwatch(options)
     let body: Dispatcher.ResponseData['body'] | undefined
@@ -96,12 +123,7 @@ class HttpAdmin implements Admin {
       if (answer.statusCode < 200 || answer.statusCode >= 300) {
         throw daemonError(answer.statusCode, await textOf(watch.chunks(body), request.maxBytes))
       }
-      for await (const line of linesOf(watch.chunks(body, MAX_LINES_BYTES), MAX_LINE_BYTES)) {
-        if (line.trim() === '') continue
-        const value = parseJson(line)
-        checkReply(endpoint, value)
-        yield value as Readonly<Record<string, unknown>>
-      }
+      yield* read(this.chunks(watch, body, MAX_LINES_BYTES))
     } catch (error) {
       throw this.failure(error, watch)
     } finally {
@@ -166,6 +188,26 @@ class HttpAdmin implements Admin {
     }
   }
 
+  /** Waiting for the others is no waiting for this daemon: the limit on time stands still meanwhile. */
+  private async *chunks(
+    watch: Stopwatch,
+    body: AsyncIterable<Uint8Array>,
+    maxBytes: number,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let bytes = 0
+    let leave: (() => void) | undefined
+    try {
+      for await (const chunk of watch.chunks(body, maxBytes)) {
+        bytes += chunk.length
+        if (bytes > LARGE_BYTES) leave ??= await this.options.large.enter(watch.signal)
+        yield chunk
+        if (leave !== undefined) this.options.garbage.add(chunk.length)
+      }
+    } finally {
+      leave?.()
+    }
+  }
+
   private stopwatch({signal, timeoutMs}: KubeReadOptions): Stopwatch {
     const limitMs = timeoutMs ?? this.options.requestTimeoutMs
     return new Stopwatch(this.options.clock, limitMs, signal, this.connected ? 'request' : 'connect')
@@ -190,72 +232,12 @@ class HttpAdmin implements Admin {
   }
 
   private createClient(): Client {
-    const {pod, node} = this.target
-    const limits = {headersTimeout: 0, bodyTimeout: 0, pipelining: 1}
-    const timeout = this.options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS
-    if (pod === null) {
-      const client = new Client(node, {...limits, connect: {timeout}})
-      client.on('connect', () => {
-        this.connected = true
-      })
-      return client
-    }
-    return new Client(`http://localhost:${this.options.adminPort}`, {
-      ...limits,
-      connect: (_options, callback) => {
-        // undici expects the answer later, never during the call: a synchronous one hangs the request.
-        this.forward(pod, timeout).then(
-          (stream) => {
-            this.connected = true
-            setImmediate(() => callback(null, stream as never))
-          },
-          (error: Error) => setImmediate(() => callback(error, null)),
-        )
-      },
-    })
-  }
-
-  private async forward(pod: {namespace: string; name: string}, connectTimeoutMs: number): Promise<Duplex> {
-    const {kube, adminPort} = this.options
-    if (kube === undefined) throw new KmeshError('a daemon in a pod needs a cluster', {code: 'NoCluster'})
-    return kube.portForward(pod.namespace, pod.name, adminPort, {
-      connectTimeoutMs,
-      signal: this.closing.signal,
+    return openClient(this.target, this.options, this.closing.signal, () => {
+      this.connected = true
     })
   }
 
   private failure(error: unknown, watch: Stopwatch): unknown {
-    if (watch.expired) {
-      const phase = watch.phase === 'connect' && this.connected ? 'request' : watch.phase
-      return new TimeoutError(`no answer within ${watch.limitMs} ms`, {
-        phase,
-        exitCode: EXIT.failure,
-        hints: ['--request-timeout sets this limit'],
-      })
-    }
-    if (watch.signal.aborted) return watch.signal.reason
-    if (error instanceof KmeshError) return error
-    const code = (error as {code?: unknown}).code
-    if (code === 'UND_ERR_CONNECT_TIMEOUT') {
-      return new TimeoutError('no connection in time', {
-        phase: 'connect',
-        exitCode: EXIT.failure,
-        cause: error,
-      })
-    }
-    return new UnreachableError(this.phaseOf(watch.phase), describe(error), {cause: error})
+    return requestError(error, watch, this.connected)
   }
-
-  private phaseOf(phase: Phase): Phase {
-    return phase === 'connect' && this.connected ? 'request' : phase
-  }
-}
-
-function describe(error: unknown): string {
-  const {code} = error as {code?: unknown}
-  const message = messageOf(error)
-  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET')
-    return `the connection was closed in mid-answer (${message})`
-  if (typeof code === 'string' && code.startsWith('HPE_')) return `the answer is no HTTP (${message})`
-  return message === '' ? String(code) : message
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {UnreachableError} from '../errors.ts'
+import type {Member} from '../ports.ts'
+import {MemberReader} from './json-members.ts'
 
 /**
  * Lines of a byte stream, without their line breaks; the last one may lack its own. Bytes that are no UTF-8
@@ -36,6 +38,20 @@ export async function* linesOf(
     }
   }
   if (parts.length > 0) yield take(new Uint8Array(0))
+}
+
+/** The members of one JSON object, a chunk's at a time. @throws UnreachableError of {@link MemberReader} */
+export async function* membersOf(
+  chunks: AsyncIterable<Uint8Array>,
+  maxCharacters: number,
+): AsyncGenerator<readonly Member[], void, undefined> {
+  const reader = new MemberReader(maxCharacters)
+  const decoder = new TextDecoder()
+  for await (const chunk of chunks) {
+    const members = reader.push(decoder.decode(chunk, {stream: true}))
+    if (members.length > 0) yield members
+  }
+  reader.end()
 }
 
 function tooLong(maxLineBytes: number): UnreachableError {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Values of the BPF maps as Go daemons dump them, raw or pretty (contracts 2.3), in the fields of our own maps. */
+import type {UnreachableError} from '../errors.ts'
 import {decode, ip16} from './codec.ts'
-import {badAnswer, type Fields, listOf, objectsOf, textOf, textsOf, underAny, word32Of} from './hostile.ts'
+import {badAnswer, type Fields, isFields, listOf, textOf, textsOf, underAny, word32Of} from './hostile.ts'
 import {LB_POLICIES, PRIORITIES} from './map-fields.ts'
 
 /** Map -> its key in the answer; raw dumps have it in upper case. */
@@ -20,12 +21,32 @@ export type DualEngineMap = keyof typeof DUAL_ENGINE_MAPS
  * @throws UnreachableError `decode`, naming the map
  */
 export function decodeBpfMap(dump: Fields, map: DualEngineMap, shape: 'raw' | 'pretty'): readonly Fields[] {
+  const [key, other] = bpfMapKeys(map)
+  const list = underAny(dump, key, other)
+  if (list === undefined) throw noList(map)
+  return listOf(list, `map ${map}`).map((item, index) => decodeBpfEntry(item, index, map, shape))
+}
+
+/** Names of a map's list in the dump, in both shapes. */
+export function bpfMapKeys(map: DualEngineMap): readonly [string, string] {
   const key = DUAL_ENGINE_MAPS[map]
-  const place = `map ${map}`
-  const list = underAny(dump, key, `${key[0]?.toUpperCase()}${key.slice(1)}`)
-  if (list === undefined) throw badAnswer(place, `a list '${key}' in the dump`)
-  const read = (shape === 'raw' ? RAW : PRETTY)[map]
-  return objectsOf(list, place).map((item, index) => read(item, `${place}: entry ${index}`))
+  return [key, `${key[0]?.toUpperCase()}${key.slice(1)}`]
+}
+
+/** The dump does not have the map's list. */
+export function noList(map: DualEngineMap): UnreachableError {
+  return badAnswer(`map ${map}`, `a list '${DUAL_ENGINE_MAPS[map]}' in the dump`)
+}
+
+/** One element of a map's list. @throws UnreachableError `decode`, naming the map */
+export function decodeBpfEntry(
+  item: unknown,
+  index: number,
+  map: DualEngineMap,
+  shape: 'raw' | 'pretty',
+): Fields {
+  if (!isFields(item)) throw badAnswer(`map ${map}[${index}]`, 'an object')
+  return (shape === 'raw' ? RAW : PRETTY)[map](item, `map ${map}: entry ${index}`)
 }
 
 type Read = (item: Fields, at: string) => Fields

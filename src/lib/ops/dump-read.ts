@@ -2,14 +2,10 @@
 /** Reads maps of one daemon, entry by entry. */
 import {type KmeshError, UnreachableError} from '../errors.ts'
 import type {MapEntryLine, MapListEntry} from '../model/api.ts'
-import {DUAL_ENGINE_MAPS, type DualEngineMap, decodeBpfMap} from '../model/bpf-dump.ts'
-import {hasCutAddress, repairAddresses} from '../model/bpf-dump-repair.ts'
-import {decodeConfig} from '../model/config-dump.ts'
-import {type Dialect, FEATURES, notSupported} from '../model/dialect.ts'
-import {decodeKernelNative, type KernelNativeDump} from '../model/kernel-native.ts'
+import type {Dialect} from '../model/dialect.ts'
 import type {Fields, MapItem} from '../model/map-item.ts'
 import type {Admin} from '../ports.ts'
-import {requireMode} from './dialect.ts'
+import {goMaps} from './dump-read-go.ts'
 
 export type Entry = Omit<MapItem, 'node' | 'pod'>
 
@@ -20,7 +16,13 @@ export interface MapSource {
   readonly unreadable: ReadonlyMap<string, string>
   /** False: the daemon tells values only. */
   readonly hasKeys: boolean
-  entries(map: string): AsyncIterable<Entry>
+  /** Entries of readable maps. A map that fails is told, and costs none of the others. @throws what ends the whole daemon */
+  entries(maps: readonly string[]): AsyncIterable<Entry | MapFailure>
+}
+
+export interface MapFailure {
+  readonly map: string
+  readonly error: unknown
 }
 
 export interface ReadContext {
@@ -40,7 +42,16 @@ async function ownMaps(admin: Admin, signal: AbortSignal): Promise<MapSource> {
     readable: maps.filter(({readable}) => readable).map(({name}) => name),
     unreadable: new Map(maps.filter(({readable}) => !readable).map(({name, type}) => [name, type])),
     hasKeys: true,
-    entries: (map) => ownEntries(admin, map, signal),
+    entries: async function* (names) {
+      for (const map of names) {
+        try {
+          yield* ownEntries(admin, map, signal)
+        } catch (error) {
+          signal.throwIfAborted()
+          yield {map, error}
+        }
+      }
+    },
   }
 }
 
@@ -90,63 +101,4 @@ function checkLine(map: string, line: Fields): MapEntryLine {
 
 function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** Names are those of v1.0 and later; older daemons call the same maps by longer names. */
-const KERNEL_NATIVE_MAPS = {
-  km_listener: 'listeners',
-  km_cluster: 'clusters',
-  km_routerconfig: 'routes',
-} as const satisfies Readonly<Record<string, keyof KernelNativeDump>>
-
-async function goMaps(admin: Admin, dialect: Dialect, {podIp, signal}: ReadContext): Promise<MapSource> {
-  const mode = await requireMode(admin, dialect, signal)
-  const path = dialect.row.bpfDump[mode]
-  if (path === null) throw notSupported(dialect, FEATURES.bpfDumpDualEngine)
-  const dump = await admin.call('bpfDump', {path}, {signal})
-  if (mode === 'kernel-native') {
-    return goSource(Object.keys(KERNEL_NATIVE_MAPS), async (map) => {
-      const parts = decodeKernelNative(dump, `map ${map}`)
-      return parts[KERNEL_NATIVE_MAPS[map as keyof typeof KERNEL_NATIVE_MAPS]] as unknown as readonly Fields[]
-    })
-  }
-  return goSource(Object.keys(DUAL_ENGINE_MAPS), async (map) => {
-    const values = decodeBpfMap(dump, map as DualEngineMap, dialect.row.bpfShape)
-    if (map !== 'km_backend') return values
-    return markDnsProxy(await repaired(admin, dialect, values, signal), podIp)
-  })
-}
-
-function goSource(maps: readonly string[], read: (map: string) => Promise<readonly Fields[]>): MapSource {
-  return {
-    readable: maps,
-    unreadable: new Map(),
-    hasKeys: false,
-    entries: async function* (map) {
-      for (const value of await read(map)) {
-        yield {map, key: null, value, names: {}, keyHex: null, valueHex: null}
-      }
-    },
-  }
-}
-
-/** Addresses that Go daemons may have cut to IPv4 are looked up in the config dump, which has them whole. */
-async function repaired(
-  admin: Admin,
-  dialect: Dialect,
-  values: readonly Fields[],
-  signal: AbortSignal,
-): Promise<readonly Fields[]> {
-  if (!values.some(hasCutAddress)) return values
-  const path = dialect.row.configDump['dual-engine']
-  const {workloads} = decodeConfig(await admin.call('configDump', {path}, {signal}), 'dual-engine', true)
-  return repairAddresses(values, new Set(workloads.flatMap(({addresses}) => addresses)))
-}
-
-/** With DNS proxy, backend 0 is the daemon's own pod and belongs to no service. */
-function markDnsProxy(values: readonly Fields[], podIp: string | undefined): readonly Fields[] {
-  return values.map((value) => {
-    const isProxy = value['address'] === podIp && (value['services'] as readonly unknown[]).length === 0
-    return podIp !== undefined && isProxy ? {...value, dnsProxy: true} : value
-  })
 }

@@ -8,7 +8,7 @@ import type {Admin} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
 import {type FoundDaemon, findDaemons} from './daemons.ts'
 import {readDialect} from './dialect.ts'
-import {type MapSource, openMaps} from './dump-read.ts'
+import {type Entry, type MapSource, openMaps} from './dump-read.ts'
 import {fanOut, targetError} from './fan-out.ts'
 
 export interface DumpRequest {
@@ -99,62 +99,48 @@ async function dumpDaemon(
   const podIp = daemon.podObject?.status?.podIP
   const source = await openMaps(admin, dialect, {podIp, signal: access.signal})
   const failures: ReportError[] = []
+  const startMs = access.clock.monotonicMs()
+  const fail = (error: unknown): void => {
+    failures.push(targetError(error, daemon.target, access.clock.monotonicMs() - startMs))
+  }
+  const maps = (request.maps.length > 0 ? request.maps : source.readable).filter((map) => {
+    const error = mapError(source, map)
+    if (error !== undefined) fail(error)
+    return error === undefined
+  })
   const counts = {entries: 0, filteredOut: 0}
-  for (const map of request.maps.length > 0 ? request.maps : source.readable) {
-    const startMs = access.clock.monotonicMs()
-    try {
-      checkMap(source, map)
-      await dumpMap(daemon, source, map, request, sink, counts)
-    } catch (error) {
-      access.signal.throwIfAborted()
-      if (error instanceof SinkError) throw error.cause
-      failures.push(targetError(error, daemon.target, access.clock.monotonicMs() - startMs))
+  for await (const entry of maps.length === 0 ? [] : source.entries(maps)) {
+    if ('error' in entry) {
+      fail(entry.error)
+      continue
     }
+    const item = itemOf(daemon, entry, request)
+    if (!matchesFilter(item, request.filter)) {
+      counts.filteredOut += 1
+      continue
+    }
+    counts.entries += 1
+    const taken = sink(item)
+    if (taken !== undefined) await taken
   }
   const skipped = request.maps.length > 0 ? new Map<string, string>() : source.unreadable
   const inMemory = backendOf(dialect.version) === 'memory'
   return {node: daemon.target.node, hasKeys: source.hasKeys, inMemory, skipped, failures, ...counts}
 }
 
-async function dumpMap(
-  {target}: FoundDaemon,
-  source: MapSource,
-  map: string,
-  {filter, raw}: DumpRequest,
-  sink: MapSink,
-  counts: {entries: number; filteredOut: number},
-): Promise<void> {
-  for await (const {keyHex, valueHex, ...entry} of source.entries(map)) {
-    const hex = raw ? {keyHex: keyHex ?? null, valueHex: valueHex ?? null} : {}
-    const item: MapItem = {node: target.node, pod: target.pod?.name ?? null, ...entry, ...hex}
-    if (!matchesFilter(item, filter)) {
-      counts.filteredOut += 1
-      continue
-    }
-    counts.entries += 1
-    try {
-      const taken = sink(item)
-      if (taken !== undefined) await taken
-    } catch (error) {
-      throw new SinkError(error)
-    }
-  }
+function itemOf({target}: FoundDaemon, {keyHex, valueHex, ...entry}: Entry, {raw}: DumpRequest): MapItem {
+  const hex = raw ? {keyHex: keyHex ?? null, valueHex: valueHex ?? null} : {}
+  return {node: target.node, pod: target.pod?.name ?? null, ...entry, ...hex}
 }
 
-/** Our own output failed: that is not the daemon's fault, and ends the command. */
-class SinkError extends Error {
-  constructor(cause: unknown) {
-    super('output failed', {cause})
-  }
-}
-
-function checkMap({readable, unreadable}: MapSource, map: string): void {
-  if (readable.includes(map)) return
+/** Why a map cannot be read; undefined: it can. */
+function mapError({readable, unreadable}: MapSource, map: string): KmeshError | undefined {
+  if (readable.includes(map)) return undefined
   const type = unreadable.get(map)
   if (type !== undefined) {
-    throw new KmeshError(`map ${map} (${type}) cannot be listed by user space`, {code: 'MapNotReadable'})
+    return new KmeshError(`map ${map} (${type}) cannot be listed by user space`, {code: 'MapNotReadable'})
   }
-  throw new KmeshError(`there is no map '${map}'`, {
+  return new KmeshError(`there is no map '${map}'`, {
     code: 'UnknownMap',
     parameter: 'MAP',
     hints: [`maps are ${readable.join(', ')}`],

@@ -21,7 +21,7 @@ const PAUSE_MS = 400
 /** The system's, undici's and the WebSocket's names for a connection that broke. */
 const BROKEN = /^(ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|WS_ERR_.*)$/
 
-/** The same endpoint, with retries. `lines` is asked again only before its first line. */
+/** The same endpoint, with retries. `lines` and `members` are asked again only before the first of them. */
 export function retrying(admin: Admin, deps: RetryDeps): Admin {
   return {
     target: admin.target,
@@ -33,18 +33,29 @@ export function retrying(admin: Admin, deps: RetryDeps): Admin {
     head: (path, options) => again(deps, false, options, () => admin.head(path, options)),
     peek: (path, options) => again(deps, true, options, () => admin.peek(path, options)),
     once: (fact, ask) => admin.once(fact, ask),
-    lines: async function* (endpoint, params, options) {
-      const {rest, first} = await again(deps, isRead(endpoint), options, async () => {
-        const iterator = admin.lines(endpoint, params, options)[Symbol.asyncIterator]()
-        return {rest: iterator, first: await iterator.next()}
-      })
-      try {
-        for (let line = first; !line.done; line = await rest.next()) yield line.value
-      } finally {
-        await rest.return?.()
-      }
-    },
+    lines: (endpoint, params, options) =>
+      streaming(deps, endpoint, options, () => admin.lines(endpoint, params, options)),
+    members: (endpoint, params, options) =>
+      streaming(deps, endpoint, options, () => admin.members(endpoint, params, options)),
     close: () => admin.close(),
+  }
+}
+
+/** Asked again until something came. */
+async function* streaming<T>(
+  deps: RetryDeps,
+  endpoint: EndpointName,
+  options: KubeReadOptions | undefined,
+  open: () => AsyncIterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  const {rest, first} = await again(deps, isRead(endpoint), options, async () => {
+    const iterator = open()[Symbol.asyncIterator]()
+    return {rest: iterator, first: await iterator.next()}
+  })
+  try {
+    for (let part = first; !part.done; part = await rest.next()) yield part.value
+  } finally {
+    await rest.return?.()
   }
 }
 
