@@ -77,7 +77,8 @@ async function serve(
 async function readBody(request: IncomingMessage, limit: number): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Kept open: who sends too much is told so.
+  for await (const chunk of request.iterator({destroyOnReturn: false}) as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength
     if (bytes > limit) throw new KmeshError(`the body is longer than ${limit} bytes`, {code: 'BadRequest'})
     chunks.push(chunk)
