@@ -85,7 +85,8 @@ export class PodWorker {
     this.#pod = pod
     if (pod.metadata.deletionTimestamp === undefined) return
     const grace = pod.metadata.deletionGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS
-    this.#writeRecord()
+    // Once it ends its record goes, and the last status that we write ourselves comes back here.
+    if (this.#ending === undefined) this.#writeRecord()
     void this.end(grace * 1000)
   }
 
