@@ -3,7 +3,10 @@
 // names the missing rule, nothing is read without limit, watches end and fail as they should.
 // Method: the real adapter against a TLS server that answers what the test says.
 import assert from 'node:assert/strict'
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import type {IncomingMessage} from 'node:http'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 import {afterEach, test} from 'node:test'
 import {createClock} from '../../src/lib/adapters/clock.ts'
 import {createKube, type KubeOptions} from '../../src/lib/adapters/kube.ts'
@@ -230,4 +233,38 @@ test('a watch gives its events, an ERROR event is thrown with its code', async (
     api.requests[0],
     'GET /api/v1/namespaces/shop/pods?resourceVersion=1&watch=1&allowWatchBookmarks=true',
   )
+})
+
+test('a token that expires: the file is asked again after a 401, not only when it is due', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kmt-token-'))
+  try {
+    const file = join(folder, 'token')
+    writeFileSync(file, 'old')
+    let valid = 'Bearer old'
+    const {kube} = await start(({headers}) =>
+      headers.authorization === valid
+        ? ok({kind: 'PodList', metadata: {}, items: []})
+        : status(401, 'Unauthorized'),
+    )
+    const config = {
+      clusters: [{name: 'c', cluster: {server: kube.server, 'insecure-skip-tls-verify': true}}],
+      users: [{name: 'u', user: {tokenFile: file}}],
+      contexts: [{name: 'x', context: {cluster: 'c', user: 'u'}}],
+      'current-context': 'x',
+    }
+    writeFileSync(join(folder, 'config'), JSON.stringify(config))
+    const connection = await loadConnection({kubeconfig: join(folder, 'config')})
+    const rotating = createKube(connection, {clock: createClock(), log, requestTimeoutMs: 5000})
+    try {
+      await rotating.list(pods)
+      valid = 'Bearer new'
+      writeFileSync(file, 'new')
+      await assert.rejects(rotating.list(pods), {status: 401})
+      await rotating.list(pods)
+    } finally {
+      await rotating.close()
+    }
+  } finally {
+    rmSync(folder, {recursive: true})
+  }
 })

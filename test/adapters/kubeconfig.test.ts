@@ -34,6 +34,8 @@ users:
   user: {client-certificate: cert.pem, client-key: ./key.pem}
 - name: token
   user: {token: secret}
+- name: in a file
+  user: {tokenFile: ./token, token: ignored}
 - name: as
   user: {token: secret, as: somebody}
 - name: exec
@@ -86,4 +88,16 @@ test('the values themselves, by hand', async () => {
     headers: {},
   })
   assert.deepEqual((await ours('files', 'exec')).headers, {Authorization: 'Bearer run'})
+})
+
+test('a token in a file is read each time, from beside the kubeconfig; none says so', async () => {
+  const connection = await loadConnection({kubeconfig: file, cluster: 'data', user: 'in a file'})
+  const bearer = async () => (await connection.credentials()).headers['Authorization']
+  await assert.rejects(bearer(), /no credentials for user 'in a file': .*token/)
+  for (const token of ['first', 'second\n']) {
+    writeFileSync(join(folder, 'token'), token)
+    assert.equal(await bearer(), `Bearer ${token.trim()}`)
+  }
+  writeFileSync(join(folder, 'token'), '')
+  await assert.rejects(bearer(), /is empty/)
 })

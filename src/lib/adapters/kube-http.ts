@@ -39,6 +39,7 @@ const BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 5000
 /** Credentials are asked for again after this time; exec plugins and token files decide whether they changed. */
 const CREDENTIALS_MS = 10_000
+const UNAUTHORIZED = 401
 
 export class KubeHttp {
   readonly connection: Connection
@@ -134,7 +135,7 @@ export class KubeHttp {
     this.options.onRequest?.(describeIntent(request.intent))
     const credentials = await this.credentials()
     const base = new URL(this.connection.server)
-    return this.pool.of(credentials).dispatcher.request({
+    const response = await this.pool.of(credentials).dispatcher.request({
       origin: base.origin,
       path: `${base.pathname.replace(/\/$/, '')}${request.url}`,
       method: request.method,
@@ -149,6 +150,9 @@ export class KubeHttp {
       },
       body: request.body === undefined ? null : JSON.stringify(request.body),
     })
+    // Perhaps expired: whoever asks next takes what the file or the plugin has by now.
+    if (response.statusCode === UNAUTHORIZED) this.known = undefined
+    return response
   }
 
   private deadline(request: HttpRequest): {signal: AbortSignal; clear: () => void} {

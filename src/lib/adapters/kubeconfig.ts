@@ -14,6 +14,7 @@ import {newClusters, newContexts, newUsers} from '@kubernetes/client-node/dist/c
 import {load} from 'js-yaml'
 import {KmeshError, messageOf, UsageError} from '../errors.ts'
 import type {HttpsOptions} from './kubeconfig-plugins.ts'
+import {readToken, tokenFileOf, withTokenFiles} from './token-file.ts'
 
 export interface ConnectionRequest {
   readonly kubeconfig?: string | undefined
@@ -114,7 +115,9 @@ function readConfig(file: string): Configs {
     const absolute = (path: string): string => resolve(dirname(file), path)
     return {
       clusters: newClusters(fields['clusters']).map((cluster) => withPaths(cluster, ['caFile'], absolute)),
-      users: newUsers(fields['users']).map((user) => withPaths(user, ['certFile', 'keyFile'], absolute)),
+      users: withTokenFiles(newUsers(fields['users']), fields['users'], absolute).map((user) =>
+        withPaths(user, ['certFile', 'keyFile'], absolute),
+      ),
       contexts: newContexts(fields['contexts']),
       currentContext: String(fields['current-context'] ?? ''),
     }
@@ -242,7 +245,8 @@ function impersonationHeaders({
 
 /** Without plugin and provider everything stands in the entries: client-node, 50 ms of CPU, is not needed then. */
 async function optionsOf(cluster: Cluster, user: User): Promise<() => Promise<HttpsOptions>> {
-  if (!user.exec && !user.authProvider) return async () => plainOptions(cluster, user)
+  const isPlain = !user.authProvider || tokenFileOf(user) !== undefined
+  if (!user.exec && isPlain) return async () => plainOptions(cluster, user)
   const {pluginOptions} = await import('./kubeconfig-plugins.ts')
   return pluginOptions(cluster, user)
 }
@@ -252,6 +256,8 @@ export function plainOptions(cluster: Cluster, user: User): HttpsOptions {
   const ca = bytesOf(cluster.caFile, cluster.caData)
   const cert = bytesOf(user.certFile, user.certData)
   const key = bytesOf(user.keyFile, user.keyData)
+  const tokenFile = tokenFileOf(user)
+  const token = tokenFile === undefined ? user.token : readToken(tokenFile)
   return {
     ...(cluster.skipTLSVerify ? {rejectUnauthorized: false} : {}),
     ...(cluster.tlsServerName ? {servername: cluster.tlsServerName} : {}),
@@ -260,7 +266,7 @@ export function plainOptions(cluster: Cluster, user: User): HttpsOptions {
     ...(key ? {key} : {}),
     headers: {
       ...(user.impersonateUser ? {'Impersonate-User': user.impersonateUser} : {}),
-      ...(user.token ? {Authorization: `Bearer ${user.token}`} : {}),
+      ...(token ? {Authorization: `Bearer ${token}`} : {}),
     },
   }
 }
