@@ -43,6 +43,19 @@ export async function startDialectCluster(): Promise<DialectCluster> {
     spec: {nodeName: node, containers: []},
     status: {phase: 'Running', conditions: [{type: 'Ready', status: 'True'}]},
   }))
+  const web = {
+    metadata: {name: 'web', namespace: 'shop'},
+    spec: {clusterIP: '10.96.0.80', ports: [{port: 80, targetPort: 8080}]},
+  }
+  const slice = {
+    metadata: {name: 'web-1', namespace: 'shop', labels: {'kubernetes.io/service-name': 'web'}},
+    addressType: 'IPv4',
+    ports: [{name: '', port: 8080}],
+    endpoints: CELLS.map(({node}, index) => ({
+      addresses: [`10.1.0.${index}`],
+      targetRef: {kind: 'Pod', name: node},
+    })),
+  }
   const api = await startFakeApi({
     nodes: [...daemons].map(([name, {port}]) => ({name, daemon: port, podIp: DAEMON_ADDRESS})),
     objects: {
@@ -50,6 +63,8 @@ export async function startDialectCluster(): Promise<DialectCluster> {
       '/api/v1/namespaces/shop': [],
       '/api/v1/pods': pods,
       '/api/v1/namespaces/shop/pods': pods,
+      '/api/v1/services': [web],
+      '/apis/discovery.k8s.io/v1/endpointslices': [slice],
     },
     intercept: ({method, url}) =>
       method === 'GET' && url === '/api/v1/namespaces/shop'

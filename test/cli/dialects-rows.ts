@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The table: what every command that asks daemons says of each version and mode. Expectations by hand. */
 import type {GoVersion} from '../fakes/go-daemon/dialects.ts'
-import type {Cell} from './dialects-fixture.ts'
+import {CELLS, type Cell} from './dialects-fixture.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: items of several kinds
 type Item = any
@@ -448,6 +448,36 @@ const ENROLL_ROWS: readonly Row[] = [
     ],
     stderr: silent,
     totals: ['1 namespace, 12 pods; captured by: none 12; states: active 10, stale 2'],
+  },
+  {
+    id: 'interop:check',
+    words: 'interop check -A --show all',
+    code: 0,
+    header: 'CLIENT SERVER VERDICT WORKS CELL REASON FIX',
+    cellsOf: ({client, server, verdict, share, cells: [cell]}) => [
+      `${client.namespace}/${client.workloads.slice(0, 2)},+10`,
+      `${server.namespace}/${server.name}:${server.port}`,
+      verdict,
+      `${share.works}/12`,
+      `${cell.row}->${cell.column} (${cell.sent})`,
+      cell.reason,
+      cell.fix,
+    ],
+    // One line for all: no daemon of these has captured its pod, and clients that are alike are one.
+    first: [
+      [
+        `shop/pod/${CELLS[0]?.node},pod/${CELLS[1]?.node},+10`,
+        'shop/web:80',
+        'works',
+        '12/12',
+        'plain->plain (plain)',
+        'Direct',
+        NONE,
+      ],
+    ],
+    cells: () => [],
+    stderr: silent,
+    totals: ['1 pair: works 1'],
   },
   {
     id: 'enroll:namespace',
