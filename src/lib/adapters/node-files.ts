@@ -82,7 +82,7 @@ function replace(file: OpenedFile, bytes: Uint8Array): void {
       fchmodSync(descriptor, stat.mode & MODE_BITS)
     },
     () => {
-      const now = readPlain(file.path, Math.max(stat.size, file.bytes.length))
+      const now = readIfSmall(file.path, file.bytes.length)
       if (now?.stat.ino === stat.ino && Buffer.compare(now.bytes, file.bytes) === 0) return
       throw new ConflictError(`${file.path} was changed by somebody else`)
     },

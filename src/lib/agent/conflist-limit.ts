@@ -25,6 +25,11 @@ export class PutLimit {
     return this.#sinceMs + REFILL_MS - this.#clock.monotonicMs()
   }
 
+  /** It was needed so often that somebody must be undoing it. */
+  get isFought(): boolean {
+    return this.#left <= 1
+  }
+
   count(): void {
     this.#left -= 1
   }

@@ -114,6 +114,7 @@ export class ConflistPass {
     const before = rivals(files, places.etcPath, basename(path))
     return [
       `the entry is in ${path}`,
+      ...(this.#limit.isFought ? ['somebody took it out again and again'] : []),
       ...skipped.map((why) => `not used: ${why}`),
       ...(before.length > 0 && dirname(path) === places.etcPath
         ? [`a runtime that reads ${before.join(', ')} uses it first, without Kmesh`]
