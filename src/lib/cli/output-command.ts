@@ -13,6 +13,7 @@ import {
   type View,
   yamlText,
 } from '../render/formats.ts'
+import {piecesOf} from '../render/pieces.ts'
 import {clean} from '../render/text.ts'
 import {asKmeshError, errorLines, reportErrorLines, warningLine} from './error-text.ts'
 import {globalFlags} from './flags.ts'
@@ -73,7 +74,7 @@ export abstract class OutputCommand<C extends typeof Command> extends Command {
   ): Promise<void> {
     const headers = this.known['no-headers'] !== true
     const context = {nowMs: this.clock.nowMs(), color: this.terminal.colorOut, headers}
-    await this.terminal.out(await FORMATS[this.format].render(report, view, context))
+    for await (const piece of piecesOf(this.format, report, view, context)) await this.terminal.out(piece)
     if (!FORMATS[this.format].machine && this.format !== 'name') {
       if (report.items.length === 0 && report.errors.length === 0)
         this.say(view.empty ?? 'No resources found')

@@ -18,6 +18,13 @@ export function toYaml(value: unknown): string {
   return text.startsWith('\n') ? text.slice(1) : text.trimStart()
 }
 
+/** The lines of a list's items, each line behind `indent`. */
+export function yamlItems(items: readonly unknown[], indent: string): string {
+  const parts: string[] = []
+  writeItems(parts, items, indent)
+  return parts.join('')
+}
+
 /** After `key:` or `-`: what follows it, with the blank or the line break in front and a line break at the end. */
 function write(parts: string[], value: unknown, indent: string): void {
   if (typeof value !== 'object' || value === null) {
