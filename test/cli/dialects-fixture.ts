@@ -7,7 +7,7 @@ import {startFakeApi} from '../fakes/api-server.ts'
 import {type CliResult, runCli} from '../fakes/cli.ts'
 import {GO_MODES, GO_VERSIONS, type GoMode, type GoVersion} from '../fakes/go-daemon/dialects.ts'
 import {DAEMON_ADDRESS} from '../fakes/go-daemon/dumps.ts'
-import {type GoDaemon, startDaemon} from '../fakes/go-daemon/server.ts'
+import {type GoDaemon, type GoDaemonOptions, startDaemon} from '../fakes/go-daemon/server.ts'
 
 export interface Cell {
   readonly version: GoVersion
@@ -31,9 +31,12 @@ export interface DialectCluster {
 }
 
 /** Namespace `shop` is labelled; each node has one pod of it, which has the label `none`. */
-export async function startDialectCluster(): Promise<DialectCluster> {
+export async function startDialectCluster(
+  override: GoDaemonOptions['override'] = () => undefined,
+): Promise<DialectCluster> {
   const daemons = new Map<string, GoDaemon>()
-  for (const {version, mode, node} of CELLS) daemons.set(node, await startDaemon({version, mode, seed: 7}))
+  for (const {version, mode, node} of CELLS)
+    daemons.set(node, await startDaemon({version, mode, seed: 7, override}))
   const mode = 'istio.io/dataplane-mode'
   const shop = {
     metadata: {name: 'shop', uid: 'u-shop', resourceVersion: '1', labels: {[mode]: 'kmesh', team: 'shop'}},

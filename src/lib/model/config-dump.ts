@@ -85,7 +85,8 @@ export function decodeConfig(dump: Fields, mode: DaemonMode, tellsServices: bool
   if (mode === 'kernel-native') return {...NONE, ...decodeKernelNative(dump, PLACE)}
   const services = underAny(dump, 'services', 'Services')
   const workloads = underAny(dump, 'workloads', 'Workloads')
-  if (services === undefined && workloads === undefined) {
+  // Daemons send 200 before they made the body: a part that is missing is not empty (contracts 1.9, A8).
+  if (services === undefined || workloads === undefined) {
     throw badAnswer(PLACE, "an object with 'services' and 'workloads'")
   }
   return {

@@ -41,7 +41,8 @@ export interface KernelNativeDump {
 
 /** Values that protojson leaves out because they are zero come back; 0 of `lbPolicy` is ROUND_ROBIN. */
 export function decodeKernelNative(dump: Fields, place: string): KernelNativeDump {
-  if (Object.keys(dump).length > 0 && !isFields(dump['dynamicResources'])) {
+  // A daemon that knows nothing sends it empty; without it the answer was not made (contracts 1.9, A8).
+  if (!isFields(dump['dynamicResources'])) {
     throw badAnswer(place, "an object with 'dynamicResources'")
   }
   const resources = fieldsOf(dump['dynamicResources'], `${place}: dynamicResources`)

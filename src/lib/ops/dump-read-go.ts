@@ -128,6 +128,8 @@ class DocumentReader {
 function take(state: State, {isItem, value}: Member, shape: 'raw' | 'pretty'): Fields | undefined {
   state.isSeen = true
   if (!isItem) {
+    // Raw dumps have null for an empty map; in pretty ones it is `[]`, and null a map that could not be read.
+    if (value === null && shape === 'pretty') throw noList(state.map)
     if (value === null || Array.isArray(value)) return undefined
     throw badAnswer(`map ${state.map}`, 'a list')
   }
