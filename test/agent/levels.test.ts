@@ -201,3 +201,31 @@ for (const [what, text] of [
     assert.match(log.lines.join('\n'), /log-leases\.json\.unreadable.*bpf is debug/)
   })
 }
+
+for (const [what, jumpMs] of [
+  ['back', -86_400 * SECOND],
+  ['forward', 86_400 * SECOND],
+] as const) {
+  test(`the wall clock is put ${what} by a day: a lease lasts as long as it was given`, async () => {
+    const {clock, start} = createNode()
+    const levels = start()
+    levels.set('bpf', 'debug', 30 * SECOND)
+    await clock.advance(10 * SECOND)
+    clock.jump(jumpMs)
+    await clock.advance(19 * SECOND)
+    assert.equal(levels.get('bpf').level, 'debug')
+    await clock.advance(SECOND)
+    assert.equal(levels.get('bpf').level, 'info')
+  })
+}
+
+test('the wall clock is put back while no agent runs: the next one gives no more than was given', async () => {
+  const {clock, start} = createNode()
+  start().set('bpf', 'debug', 30 * SECOND)
+  clock.jump(-86_400 * SECOND)
+  const next = start()
+  await clock.advance(29 * SECOND)
+  assert.equal(next.get('bpf').level, 'debug')
+  await clock.advance(SECOND)
+  assert.equal(next.get('bpf').level, 'info')
+})

@@ -4,6 +4,8 @@ import type {Clock} from '../../src/lib/ports.ts'
 export interface FakeClock extends Clock {
   /** Lets time pass; timers run in their order, and promises settle in between. */
   advance(milliseconds: number): Promise<void>
+  /** Somebody sets the wall clock; timers and the monotonic clock do not notice. */
+  jump(milliseconds: number): void
   /** Delays of the timers that are set. */
   pending(): number[]
 }
@@ -16,6 +18,7 @@ interface Timer {
 /** A clock that stands still until a test moves it. Starts at 2026-01-01T00:00:00Z. */
 export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
   let elapsedMs = 0
+  let wallMs = startMs
   const timers = new Set<Timer>()
   const set = (delayMs: number, run: () => void): (() => void) => {
     const timer = {atMs: elapsedMs + delayMs, run}
@@ -23,7 +26,10 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
     return () => void timers.delete(timer)
   }
   return {
-    nowMs: () => startMs + elapsedMs,
+    nowMs: () => wallMs + elapsedMs,
+    jump: (milliseconds) => {
+      wallMs += milliseconds
+    },
     monotonicMs: () => elapsedMs,
     after: set,
     sleep: (delayMs, signal) =>

@@ -26,6 +26,8 @@ interface Lease {
   readonly previous: string | null
   readonly level: string
   readonly expiresAtMs: number
+  /** As it was given; a clock that is put back makes it no longer. Older agents did not write it. */
+  readonly ttlMs?: number
 }
 
 export interface LevelParts {
@@ -50,7 +52,7 @@ export class Levels {
     if (parts.persist) this.#adoptSettings()
     for (const lease of this.#readLeases()) {
       this.#leases.set(lease.logger, lease)
-      if (lease.expiresAtMs > parts.clock.nowMs()) this.#resume(lease)
+      if (this.#remainingMs(lease) > 0) this.#resume(lease)
       else this.#expire(lease.logger)
     }
   }
@@ -87,7 +89,7 @@ export class Levels {
       return
     }
     const previous = this.#leases.get(name)?.previous ?? this.#ownLevel(name)
-    const lease = {logger: name, previous, level, expiresAtMs: this.#parts.clock.nowMs() + ttlMs}
+    const lease = {logger: name, previous, level, expiresAtMs: this.#parts.clock.nowMs() + ttlMs, ttlMs}
     const before = this.#leases.get(name)
     this.#leases.set(name, lease)
     try {
@@ -97,7 +99,7 @@ export class Levels {
       else this.#leases.set(name, before)
       throw error
     }
-    this.#schedule(lease)
+    this.#schedule(lease, ttlMs)
     this.#apply(name, level)
   }
 
@@ -132,16 +134,21 @@ export class Levels {
     } catch (error) {
       this.#parts.log.error(`cannot set logger ${lease.logger} to ${lease.level} again: ${messageOf(error)}`)
     }
-    this.#schedule(lease)
+    this.#schedule(lease, this.#remainingMs(lease))
   }
 
-  #schedule(lease: Lease): void {
+  /** By the wall clock, which is all that lasts over a restart. */
+  #remainingMs({expiresAtMs, ttlMs = Number.POSITIVE_INFINITY}: Lease): number {
+    return Math.min(expiresAtMs - this.#parts.clock.nowMs(), ttlMs)
+  }
+
+  /** While the agent runs, time is what the monotonic clock says: somebody may put the other one right. */
+  #schedule(lease: Lease, remainingMs: number): void {
     this.#cancels.get(lease.logger)?.()
-    const {clock} = this.#parts
-    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, lease.expiresAtMs - clock.nowMs()))
+    const waitMs = Math.min(LONGEST_WAIT_MS, remainingMs)
     const onTime = () =>
-      clock.nowMs() >= lease.expiresAtMs ? this.#expire(lease.logger) : this.#schedule(lease)
-    this.#cancels.set(lease.logger, clock.after(waitMs, onTime))
+      remainingMs > waitMs ? this.#schedule(lease, remainingMs - waitMs) : this.#expire(lease.logger)
+    this.#cancels.set(lease.logger, this.#parts.clock.after(waitMs, onTime))
   }
 
   #expire(name: string): void {
@@ -153,10 +160,8 @@ export class Levels {
       this.#parts.log.info(`logger ${name} went back to ${lease.previous ?? 'default'}: its time is over`)
     } catch (error) {
       this.#parts.log.error(`cannot put logger ${name} back to ${lease.previous}: ${messageOf(error)}`)
-      this.#cancels.set(
-        name,
-        this.#parts.clock.after(RETRY_MS, () => this.#expire(name)),
-      )
+      const cancel = this.#parts.clock.after(RETRY_MS, () => this.#expire(name))
+      this.#cancels.set(name, cancel)
     }
   }
 
@@ -172,8 +177,7 @@ export class Levels {
   }
 
   #readLeases(): readonly Lease[] {
-    const stored = this.#readJson(LEASE_FILE)
-    if (stored === undefined) return []
+    const stored = this.#readJson(LEASE_FILE) ?? []
     if (Array.isArray(stored)) return stored.filter((entry): entry is Lease => this.#isLease(entry))
     this.#keepAside(LEASE_FILE, 'it is no list')
     return []
@@ -196,6 +200,7 @@ export class Levels {
     const isValid =
       isKnown &&
       typeof entry?.expiresAtMs === 'number' &&
+      ['number', 'undefined'].includes(typeof entry.ttlMs) &&
       normalLevel(entry.logger ?? '', entry.level ?? '') !== undefined &&
       (previous === null || normalLevel(entry.logger ?? '', previous ?? '') !== undefined)
     if (!isValid) this.#parts.log.warn(`${LEASE_FILE}: ignored an entry that is no lease`)
