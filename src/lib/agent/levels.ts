@@ -177,7 +177,8 @@ export class Levels {
   }
 
   #readLeases(): readonly Lease[] {
-    const stored = this.#readJson(LEASE_FILE) ?? []
+    const stored = this.#readJson(LEASE_FILE)
+    if (stored === undefined) return []
     if (Array.isArray(stored)) return stored.filter((entry): entry is Lease => this.#isLease(entry))
     this.#keepAside(LEASE_FILE, 'it is no list')
     return []
