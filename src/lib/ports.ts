@@ -393,7 +393,7 @@ export interface StateFiles {
   write(name: string, text: string): void
   /** The same without blocking; calls for one name must not overlap. */
   writeAsync(name: string, text: string): Promise<void>
-  /** No error where there is none. */
+  /** With what interrupted writes left; no error where there is none. */
   remove(name: string): void
 }
 

@@ -19,7 +19,7 @@ export const SIMPLE = '{\n  "name": "n",\n  "plugins": [\n    {\n      "type": "
 const START_MS = Date.UTC(2026, 0, 1)
 
 export class ConflistNode implements Disposable {
-  readonly folder = mkdtempSync(join(tmpdir(), 'kmt-conflist-'))
+  readonly folder: string
   clock: FakeClock = fakeClock(START_MS)
   readonly #locks: Disposable[] = []
   readonly log = memoryLog()
@@ -37,7 +37,9 @@ export class ConflistNode implements Disposable {
   notify: () => void = () => undefined
   files: NodeFiles
 
-  constructor(more: Partial<ConflistPlaces> = {}) {
+  /** @param folder - of a node that is there already */
+  constructor(more: Partial<ConflistPlaces> = {}, folder?: string) {
+    this.folder = folder ?? mkdtempSync(join(tmpdir(), 'kmt-conflist-'))
     const at = (name: string): string => join(this.folder, name)
     this.places = {
       runDir: at('run'),
@@ -48,9 +50,7 @@ export class ConflistNode implements Disposable {
       failurePolicy: 'fail',
       ...more,
     }
-    for (const name of ['etc', 'bin', 'run', 'source']) mkdirSync(at(name))
-    writeFileSync(at('source/node'), 'a Node', {mode: 0o755})
-    writeFileSync(at('source/kmesh-cni.mjs'), 'the code')
+    if (folder === undefined) this.#make()
     const real = createNodeFiles()
     this.files = {
       ...real,
@@ -64,6 +64,12 @@ export class ConflistNode implements Disposable {
         return {[Symbol.dispose]: () => undefined}
       },
     }
+  }
+
+  #make(): void {
+    for (const name of ['etc', 'bin', 'run', 'source']) mkdirSync(this.path(name))
+    writeFileSync(this.path('source/node'), 'a Node', {mode: 0o755})
+    this.put('source/kmesh-cni.mjs', 'the code')
   }
 
   keeper(): ConflistKeeper {

@@ -50,7 +50,9 @@ export function createStateFiles(directory: string): StateFiles {
         throw writeError(pathOf(name), error)
       }
     },
-    remove: (name) => rmSync(pathOf(name), {force: true}),
+    remove: (name) => {
+      for (const suffix of ['.new', '.next', '']) rmSync(`${pathOf(name)}${suffix}`, {force: true})
+    },
   }
 }
 
