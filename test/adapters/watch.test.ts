@@ -187,3 +187,28 @@ test('after close nothing is asked or told any more', async () => {
   assert.deepEqual(counts(), {listed: 1, watched: 1})
   assert.deepEqual(clock.pending(), [])
 })
+
+test('a watch that stays silent while objects change is a problem, and lists find the changes', async () => {
+  const lists = [[pod('a', '1')], [pod('a', '1')], [pod('b', '7')], [pod('b', '7')]]
+  const event = {type: 'MODIFIED', object: pod('b', '9')} as const
+  const {clock, told, counts, informer} = start(lists, [
+    ['hang'],
+    ['hang'],
+    ['hang'],
+    ['hang'],
+    [event, 'hang'],
+  ])
+  await clock.advance(125_000)
+  assert.deepEqual([counts().listed, informer.problem], [1, undefined], 'one silence is resumed')
+  await clock.advance(120_000)
+  assert.deepEqual([counts().listed, informer.problem], [2, undefined], 'a cluster in which nothing happens')
+  await clock.advance(120_000)
+  assert.deepEqual(told.slice(-2), ['delete a', 'add b 7'])
+  assert.match(informer.problem ?? '', /tells nothing while objects change/)
+  await clock.advance(60_000)
+  assert.match(informer.problem ?? '', /tells nothing/, 'an open watch alone is no proof')
+  await clock.advance(60_000)
+  assert.equal(told.at(-1), 'change b 9')
+  assert.equal(informer.problem, undefined)
+  informer.close()
+})

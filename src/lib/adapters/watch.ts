@@ -47,6 +47,8 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
   private readonly controller = new AbortController()
   private resourceVersion: string | undefined
   private failures = 0
+  /** Watches in a row that told nothing at all, not even a bookmark. */
+  private silent = 0
 
   constructor(path: ResourcePath, wanted: InformerOptions<T>, options: InformersOptions) {
     this.path = path
@@ -94,8 +96,9 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
       signal,
     })
     signal.throwIfAborted()
-    this.problem = undefined
+    if (this.silent === 0) this.problem = undefined
     const listed = new Map(list.items.map((object) => [objectKey(object), object]))
+    if (this.silent > 0 && this.differs(listed)) this.tellSilence()
     for (const [key, entry] of [...this.entries]) {
       if (!listed.has(key)) this.remove(key, entry.object)
     }
@@ -116,7 +119,7 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
     this.controller.signal.addEventListener('abort', closed, {once: true})
     let stop = clock.after(inactivityMs, () => watch.abort(quiet))
     const stopHealthy = clock.after(GOOD_WATCH_MS, () => {
-      this.problem = undefined
+      if (this.silent === 0) this.problem = undefined
     })
     try {
       const options = {labelSelector, fieldSelector, metadataOnly, resourceVersion: this.resourceVersion}
@@ -127,6 +130,9 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
       }
     } catch (error) {
       if (error !== quiet) throw error
+      this.silent += 1
+      // Once it may be the network. Twice: what was missed is found by a list, and then again after each silence.
+      if (this.silent > 1) this.resourceVersion = undefined
       this.options.log.debug('watch was silent, opening it anew', {resource: this.path.resource})
     } finally {
       stop()
@@ -135,9 +141,27 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
     }
   }
 
+  private differs(listed: ReadonlyMap<string, T>): boolean {
+    if (listed.size !== this.entries.size) return true
+    for (const [key, {metadata}] of listed) {
+      const known = this.entries.get(key)
+      if (known?.resourceVersion !== metadata.resourceVersion || known?.uid !== metadata.uid) return true
+    }
+    return false
+  }
+
+  /** Stays the problem until an event comes: lists alone keep it current, but late. */
+  private tellSilence(): void {
+    const {log, inactivityMs = INACTIVITY_MS} = this.options
+    if (this.problem === undefined)
+      log.warn('watch told nothing while objects changed', {resource: this.path.resource})
+    this.problem = `the watch tells nothing while objects change; they are listed every ${inactivityMs / 1000} s`
+  }
+
   private apply({type, object}: WatchEvent<T>): void {
     this.controller.signal.throwIfAborted()
     this.problem = undefined
+    this.silent = 0
     if (type === 'DELETED') this.remove(objectKey(object), this.transformed(object))
     else if (type !== 'BOOKMARK') this.put(object)
     this.resourceVersion = object.metadata.resourceVersion ?? this.resourceVersion
