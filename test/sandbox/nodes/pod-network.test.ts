@@ -144,7 +144,7 @@ suite('network of pods by CNI', () => {
     await eventually('it is tried again', () => order().length >= 8)
     assert.deepEqual(order().slice(0, 4), ['ADD first', 'ADD second', 'DEL second', 'DEL first'])
     assert.equal(stdin('DEL.first').prevResult, undefined, 'an ADD that failed has no result')
-    await eventually('its event is counted', () => (api.events[0]?.['count'] as number) >= 2)
+    await eventually('its event is counted', () => (api.events[0] as Json)?.count >= 2)
     assert.equal(api.events.length, 1)
     const {reason, message, involvedObject} = api.events[0] as Json
     assert.deepEqual([reason, message], ['FailedCreatePodSandBox', `Failed to create pod sandbox: ${words}`])

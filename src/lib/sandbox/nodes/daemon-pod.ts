@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {messageOf} from '../../errors.ts'
 import {type Pod, RESOURCES} from '../../model/kube.ts'
 import type {Informers} from '../../ports.ts'
+import {cniFolders} from './cni-conflist.ts'
 import {standInName} from './memory-machine.ts'
 import type {NodeContext} from './node-context.ts'
 
@@ -26,7 +27,6 @@ export function daemonPod(node: NodeContext, files: DaemonFiles): Pod {
     'node-name': node.name,
     kubeconfig: files.kubeconfig,
     'state-dir': files.stateDir,
-    cni: 'off',
   }
   return {
     apiVersion: 'v1',
@@ -68,13 +68,17 @@ function readyEndpoint(node: NodeContext) {
 }
 
 function kernelOptions(node: NodeContext): Record<string, string> {
+  const {configDir, programDir, runDir} = cniFolders(node.paths, node.name)
   return {
+    cni: 'on',
+    'run-dir': runDir,
+    'cni-etc-path': configDir,
+    'cni-bin-path': programDir,
     'bpf-fs-path': node.bpfDir,
     'cgroup2-path': node.cgroup,
     'admin-address': `localhost:${ADMIN_PORT}`,
     'status-address': `0.0.0.0:${STATUS_PORT}`,
     'proc-path': '/proc',
-    cni: 'off',
   }
 }
 
