@@ -8,7 +8,8 @@ import {dirname, join} from 'node:path'
 import {after, before, describe, test} from 'node:test'
 import {CLI_ENTRY} from '../fakes/cli.ts'
 import {CELLS, type DialectCluster, startDialectCluster} from './dialects-fixture.ts'
-import {ROWS, type Row} from './dialects-rows.ts'
+import type {Row} from './dialects-row.ts'
+import {ROWS} from './dialects-rows.ts'
 import {checkDocument} from './document-schema.ts'
 
 let cluster: DialectCluster

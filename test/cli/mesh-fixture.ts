@@ -12,6 +12,8 @@ import {decideEnrollment} from '../../src/lib/model/enrollment.ts'
 import {type Namespace, type Pod, RESOURCES} from '../../src/lib/model/kube.ts'
 import type {Kube} from '../../src/lib/ports.ts'
 import {type FakeDaemon, startGoDaemon, startOwnDaemon} from '../fakes/daemons.ts'
+import type {GoVersion} from '../fakes/go-daemon/dialects.ts'
+import {startDaemon} from '../fakes/go-daemon/server.ts'
 import {type ApiFixture, addNodes, startApi} from '../sandbox/api/api-fixture.ts'
 
 const KMESHCTL = join(import.meta.dirname, '../../bin/kmeshctl')
@@ -19,7 +21,7 @@ const MODE = 'istio.io/dataplane-mode'
 
 export interface NodeOptions {
   /** `none`: no daemon pod; `gone`: a daemon pod that nobody answers for. */
-  readonly daemon: 'own' | 'go' | 'none' | 'gone'
+  readonly daemon: 'own' | 'go' | 'none' | 'gone' | GoVersion
   /** After so long the agent acts on a label. */
   readonly delayMs?: number
 }
@@ -40,7 +42,7 @@ export async function startMesh(nodes: Readonly<Record<string, NodeOptions>>): P
   const dialNode = async () => connect(kubelet.port, '127.0.0.1')
   const api = await startApi({dialNode})
   const {kube} = api
-  const daemons: FakeDaemon[] = []
+  const daemons: Pick<FakeDaemon, 'close'>[] = []
   const mesh = {api, kube, ...objectsOf(kube)}
   await addNodes(kube, ...Object.keys(nodes))
   await mesh.addNamespace('kmesh-system')
@@ -48,7 +50,7 @@ export async function startMesh(nodes: Readonly<Record<string, NodeOptions>>): P
     if (daemon === 'none') continue
     await mesh.addPod('kmesh-system', `kmesh-${node}`, node, {labels: {app: 'kmesh'}})
     if (daemon === 'gone') continue
-    const started = daemon === 'go' ? await startGoDaemon() : await startAgent(kube, node, delayMs)
+    const started = await startNodeDaemon(kube, node, daemon, delayMs)
     daemons.push(started)
     ports.set(`kmesh-${node}`, started.port)
   }
@@ -61,6 +63,16 @@ export async function startMesh(nodes: Readonly<Record<string, NodeOptions>>): P
       await api.close()
     },
   }
+}
+
+function startNodeDaemon(
+  kube: Kube,
+  node: string,
+  daemon: 'own' | 'go' | GoVersion,
+  delayMs: number,
+): Promise<Pick<FakeDaemon, 'port' | 'close'>> {
+  if (daemon === 'own') return startAgent(kube, node, delayMs)
+  return daemon === 'go' ? startGoDaemon() : startDaemon({version: daemon, mode: 'dual-engine'})
 }
 
 function objectsOf(kube: Kube): Pick<Mesh, 'addNamespace' | 'addPod' | 'label'> {
