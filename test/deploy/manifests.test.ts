@@ -49,7 +49,7 @@ test('an agent is no privileged container; its capabilities are these, and nothi
     runAsUser: 0,
     capabilities: {
       drop: ['ALL'],
-      add: ['BPF', 'NET_ADMIN', 'PERFMON', 'SYS_ADMIN', 'SYS_PTRACE', 'SYS_RESOURCE'],
+      add: ['SYS_ADMIN', 'SYS_PTRACE'],
     },
   })
   assert.deepEqual(

@@ -28,7 +28,13 @@ const container = pod.spec?.containers[0] ?? {name: ''}
 
 test('paths of hostPath volumes become those of the node, and the account its kubeconfig', () => {
   const {command, args} = onThisNode(NODE, pod, container)
-  assert.deepEqual(command, ['/here/bin/kmesh-daemon'])
+  assert.deepEqual(command, [
+    'setpriv',
+    '--bounding-set=-all,+sys_admin,+sys_ptrace',
+    '--inh-caps=-all',
+    '--',
+    '/here/bin/kmesh-daemon',
+  ])
   assert.deepEqual(args, [
     '--bpf-fs-path=/run/x/bpf/node-1',
     '--cgroup2-path=/cg/node-1',
@@ -91,7 +97,9 @@ test('fieldRef gives the name of the node; another kind of valueFrom is told', (
   const settings = containerSettings(NODE, facts, pod, container, '')
   assert.equal(settings.environment['NODE_NAME'], 'node-1')
   assert.equal(settings.unsupported, undefined)
-  const env = [{name: 'X', valueFrom: {secretKeyRef: {name: 's', key: 'k'}}}] as unknown as typeof container.env
+  const env = [
+    {name: 'X', valueFrom: {secretKeyRef: {name: 's', key: 'k'}}},
+  ] as unknown as typeof container.env
   const told = containerSettings(NODE, facts, pod, {...container, ...(env ? {env} : {})}, '')
   assert.match(told.unsupported ?? '', /^env X: of valueFrom the sandbox knows fieldRef/)
 })

@@ -20,6 +20,7 @@ interface Volumes {
 
 interface Mounts {
   readonly volumeMounts?: readonly {readonly name: string; readonly mountPath: string}[]
+  readonly securityContext?: {readonly capabilities?: {readonly add?: readonly string[]}}
 }
 
 /** The container as it can run on this node; those of other images stay as they are. */
@@ -30,7 +31,16 @@ export function onThisNode(node: NodeContext, pod: Pod, container: Container): C
   }
   const places = placesOf(node, pod, container)
   const given = (container.args ?? []).map((argument) => moved(argument, places))
-  return {...container, command: [daemonProgram], args: [...given, ...nodeOptions(node, pod)]}
+  const command = [...(node.backend === 'kernel' ? limits(container) : []), daemonProgram]
+  return {...container, command, args: [...given, ...nodeOptions(node, pod)]}
+}
+
+/** Becomes a program that has no capabilities but those that the container adds: what is missing there is missing here. */
+function limits(container: Mounts): string[] {
+  const added = container.securityContext?.capabilities?.add
+  if (added === undefined) return []
+  const set = ['-all', ...added.map((name) => `+${name.toLowerCase()}`)].join(',')
+  return ['setpriv', `--bounding-set=${set}`, '--inh-caps=-all', '--']
 }
 
 interface Place {
