@@ -145,6 +145,8 @@ export class FakeKube {
   readonly reads: string[] = []
   readonly objects = new Map<string, KubeObject>()
   failWith: number | undefined
+  /** After a patch of the claim. */
+  onPatch: (key: string, uid: string, annotation: string | null) => void = () => undefined
   /** What happens while a read is under way. */
   onRead: () => void = () => undefined
 
@@ -164,10 +166,18 @@ export class FakeKube {
     return object
   }
 
+  async serverVersion(): Promise<{gitVersion: string}> {
+    return {gitVersion: 'v1.33.0'}
+  }
+
   async mergePatch(path: {namespace?: string; name?: string}, body: object): Promise<KubeObject> {
     this.patches.push({name: `${path.namespace}/${path.name}`, body})
     if (this.failWith !== undefined)
       throw new KubeStatusError(this.failWith, 'Test', `status ${this.failWith}`)
+    const {metadata} = body as {metadata?: {uid?: string; annotations?: Record<string, string | null>}}
+    const annotation = metadata?.annotations?.['kmesh.net/redirection']
+    if (annotation !== undefined)
+      this.onPatch(`${path.namespace}/${path.name}`, metadata?.uid ?? '', annotation)
     return {metadata: {}}
   }
 }
