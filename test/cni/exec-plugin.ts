@@ -20,15 +20,16 @@ export interface PluginCall {
   readonly logFile: string
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string | Uint8Array
-  readonly launcher?: boolean
+  /** Instead of Node with the bundle. */
+  readonly program?: string | undefined
   /** stdin stays open without a byte. */
   readonly keepOpen?: boolean
 }
 
-export function execPlugin({logFile, env, input, launcher, keepOpen}: PluginCall): Promise<PluginRun> {
+export function execPlugin({logFile, env, input, program, keepOpen}: PluginCall): Promise<PluginRun> {
   const startMs = performance.now()
   // A kubelet gives hardly anything else.
-  const child = spawn(launcher === true ? LAUNCHER : process.execPath, launcher === true ? [] : [BUNDLE], {
+  const child = spawn(program ?? process.execPath, program === undefined ? [BUNDLE] : [], {
     env: {KMESH_CNI_LOG_FILE: logFile, ...env},
     stdio: ['pipe', 'pipe', 'pipe'],
   })

@@ -8,12 +8,14 @@ import {join} from 'node:path'
 import {after, before, test} from 'node:test'
 import {skipReason} from '../adapters/kernel-fixture.ts'
 import {namespace, pod} from '../agent/fakes.ts'
-import {PREV_RESULT} from './exec-plugin.ts'
+import {LAUNCHER, PREV_RESULT} from './exec-plugin.ts'
 import {RealAgent} from './real-agent.ts'
 
 const skip = skipReason()
 const UID = '11111111-2222-3333-4444-5555555555'
 const MANY = 20
+/** For calls that wait in vain. */
+const SHORT = {timeoutSeconds: 1}
 
 let node: RealAgent
 let netns: string
@@ -53,7 +55,8 @@ test('one pod through its life', {skip, timeout: 60_000}, async (t) => {
   })
 
   await t.test('ADD: the kernel has it when the plugin has answered, the result is untouched', async () => {
-    const {status, stdout} = await node.exec('ADD', 'shop/web', netns, {launcher: true})
+    await node.until('the plugin is installed', () => existsSync(node.installed))
+    const {status, stdout} = await node.exec('ADD', 'shop/web', netns, {program: node.installed})
     assert.equal(node.managed().length, 1)
     assert.deepEqual([status, stdout], [0, PREV_RESULT])
     assert.match(readFileSync(node.logFile, 'utf8'), /"message":"enrolled".*"rule":"NamespaceLabel"/)
@@ -61,7 +64,7 @@ test('one pod through its life', {skip, timeout: 60_000}, async (t) => {
 
   await t.test('ADD again changes nothing', async () => {
     const before = node.managed()
-    assert.equal((await answers('ADD', 'shop/web')).stdout, PREV_RESULT)
+    assert.equal((await node.exec('ADD', 'shop/web', netns, {program: LAUNCHER})).stdout, PREV_RESULT)
     assert.deepEqual(node.managed(), before)
   })
 
@@ -134,13 +137,16 @@ test('socket and files are for root only', {skip}, () => {
 
 test('an agent that is stuck: the policy decides in time', {skip, timeout: 60_000}, async () => {
   node.pause('SIGSTOP')
-  const stuck = await node.exec('ADD', 'shop/web', netns)
+  const stuck = await node.exec('ADD', 'shop/web', netns, {config: SHORT})
   assert.equal(stuck.status, 1)
   assert.match(stuck.stdout, /"code":11,"msg":"the agent of the mesh is away: no answer at .* within \d+ ms"/)
   assert.ok(stuck.tookMs < 10_000)
-  assert.equal((await answers('ADD', 'shop/web', netns, {failurePolicy: 'ignore'})).stdout, PREV_RESULT)
+  assert.equal(
+    (await answers('ADD', 'shop/web', netns, {...SHORT, failurePolicy: 'ignore'})).stdout,
+    PREV_RESULT,
+  )
   assert.equal((await answers('ADD', 'plain/other')).stdout, PREV_RESULT)
-  assert.equal((await answers('DEL', 'shop/web')).status, 0)
+  assert.equal((await answers('DEL', 'shop/web', netns, SHORT)).status, 0)
   node.pause('SIGCONT')
 })
 
@@ -156,15 +162,16 @@ test('an agent that was killed: its file decides, and the next one catches up', 
   assert.ok(existsSync(join(node.runDir, 'cni.sock')), 'a killed agent leaves its socket')
 
   await t.test('fail: only pods of the mesh, by pod, by cluster', async () => {
-    for (const key of ['shop/late', 'plain/labelled']) assert.equal((await answers('ADD', key)).code, 11, key)
+    for (const key of ['shop/late', 'plain/labelled'])
+      assert.equal((await answers('ADD', key, netns, SHORT)).code, 11, key)
     for (const key of ['plain/other', 'shop/opted-out'])
       assert.equal((await answers('ADD', key)).code, 0, key)
-    assert.equal((await answers('STATUS', 'shop/late')).code, 50)
-    assert.equal((await answers('STATUS', 'shop/late', netns, {failurePolicy: 'ignore'})).code, 0)
+    assert.equal((await answers('STATUS', 'shop/late', netns, SHORT)).code, 50)
+    assert.equal((await answers('STATUS', 'shop/late', netns, {...SHORT, failurePolicy: 'ignore'})).code, 0)
   })
 
   await t.test('an agent that comes within the time is waited for', async () => {
-    const waiting = node.exec('ADD', 'shop/late', netns, {config: {timeoutSeconds: 30}})
+    const waiting = node.exec('ADD', 'shop/late', netns)
     await node.start()
     const {status, stdout} = await waiting
     assert.deepEqual([status, stdout], [0, PREV_RESULT])

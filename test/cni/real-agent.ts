@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A real kmesh-daemon on the kernel with its CNI socket, pods' namespaces, and a small API. Taken away by `close`. */
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process'
-import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {request} from 'node:http'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -30,6 +30,8 @@ export class RealAgent {
 
   async prepare(): Promise<void> {
     for (const name of ['etc', 'bin']) mkdirSync(join(this.folder, name))
+    const list = {cniVersion: '1.0.0', name: 'k8s-pod-network', plugins: [{type: 'bridge'}]}
+    writeFileSync(join(this.folder, 'etc', '10-net.conflist'), JSON.stringify(list))
     await this.api.start(this.kubeconfig)
   }
 
@@ -68,6 +70,11 @@ export class RealAgent {
     await ended
   }
 
+  /** As the agent installs it: a launcher, and copies of Node and the bundle. */
+  get installed(): string {
+    return join(this.folder, 'bin/kmesh-cni')
+  }
+
   /** Neither reads nor answers. */
   pause(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child?.kill(signal)
@@ -100,7 +107,8 @@ export class RealAgent {
       logFile: this.logFile,
       kubeconfig: this.kubeconfig,
       failurePolicy: 'fail',
-      timeoutSeconds: 1,
+      // However busy the machine is.
+      timeoutSeconds: 60,
       ...change,
     }
     // As runtimes do it: our fields, and what the plugin before answered.
@@ -119,7 +127,7 @@ export class RealAgent {
       CNI_ARGS: podArgs(namespace, name, change.uid ?? this.uidOf(pod)),
     }
     const input = this.config(change.config)
-    return execPlugin({logFile: this.logFile, env, input, launcher: change.launcher === true})
+    return execPlugin({logFile: this.logFile, env, input, program: change.program})
   }
 
   uidOf(pod: string): string {
@@ -152,5 +160,5 @@ export interface ExecChange {
   readonly containerId?: string
   readonly uid?: string
   readonly config?: object
-  readonly launcher?: boolean
+  readonly program?: string | undefined
 }

@@ -20,9 +20,6 @@ import {
   versionAnswer,
 } from './protocol.ts'
 
-/** Leaves the rest of the runtime's patience to the pod's own end. */
-const DEL_TIMEOUT_MS = 2000
-
 interface Call {
   readonly env: Environment
   readonly parts: CniParts
@@ -113,7 +110,7 @@ async function del(call: Call, config: Config): Promise<Outcome> {
   if (pod === undefined) log.debug('no pod of Kubernetes: nothing to do')
   else {
     const request = {...container, ...pod, network: config.name}
-    await tell(call, config, CNI_PATHS.del, request, DEL_TIMEOUT_MS)
+    await tell(call, config, CNI_PATHS.del, request)
     log.info('released')
   }
   return success()
@@ -124,21 +121,15 @@ async function collect(call: Call, config: Config): Promise<Outcome> {
   if (attachments === undefined) {
     throw new CniError(CODE.config, 'GC without cni.dev/valid-attachments: nothing is collected')
   }
-  await tell(call, config, CNI_PATHS.gc, {network, attachments}, config.timeoutMs)
+  await tell(call, config, CNI_PATHS.gc, {network, attachments})
   openLog(call).info(`collected; ${attachments.length} attachments are valid`)
   return success()
 }
 
 /** @throws CniError 5 where the agent does not take it */
-async function tell(
-  call: Call,
-  config: Config,
-  path: string,
-  body: object,
-  timeoutMs: number,
-): Promise<void> {
+async function tell(call: Call, config: Config, path: string, body: object): Promise<void> {
   const {status: code, body: reply} = await call.parts
-    .ask(config.socket, path, body, timeoutMs)
+    .ask(config.socket, path, body, config.timeoutMs)
     .catch((error: unknown) => {
       throw new CniError(CODE.inputOutput, `the agent of the mesh is away: ${messageOf(error)}`, '', error)
     })
