@@ -63,18 +63,33 @@ export function normalText(text: string): string {
 }
 
 /** By node, map, then key: numbers as numbers, field by field. Entries without keys keep their order. */
-export function compareItems(a: MapItem, b: MapItem): number {
-  return compareText(a.node, b.node) || compareText(a.map, b.map) || compareFields(a.key, b.key)
+export function sortItems(items: readonly MapItem[]): MapItem[] {
+  // What a key sorts by is made once an entry, not once a comparison.
+  const keyed = items.map((item) => ({item, parts: partsOf(item.key)}))
+  keyed.sort(
+    (a, b) =>
+      compareText(a.item.node, b.item.node) ||
+      compareText(a.item.map, b.item.map) ||
+      compareParts(a.parts, b.parts),
+  )
+  return keyed.map(({item}) => item)
 }
 
-function compareFields(a: Fields | null, b: Fields | null): number {
-  if (a === null || b === null) return 0
-  for (const name of Object.keys(a)) {
-    const [one, other] = [a[name], b[name]]
+type Part = number | string
+
+function partsOf(key: Fields | null): readonly Part[] {
+  if (key === null) return []
+  return Object.values(key).map((value) => (typeof value === 'number' ? value : sortText(value)))
+}
+
+function compareParts(a: readonly Part[], b: readonly Part[]): number {
+  for (const [index, one] of a.entries()) {
+    const other = b[index]
+    if (other === undefined) return 0
     const order =
       typeof one === 'number' && typeof other === 'number'
         ? one - other
-        : compareText(sortText(one), sortText(other))
+        : compareText(String(one), String(other))
     if (order !== 0) return order
   }
   return 0
@@ -83,6 +98,8 @@ function compareFields(a: Fields | null, b: Fields | null): number {
 /** Addresses sort by their bytes, IPv4 first. */
 function sortText(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const quad = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number)
+  if (quad?.every((byte) => byte < 256)) return `4${Buffer.from(quad).toString('hex')}`
   if (!/^[\da-fA-F:.]+$/.test(text) || !ipaddr.isValid(text) || !/[.:]/.test(text)) return text
   const bytes = ipaddr.parse(text).toByteArray()
   return `${bytes.length === 4 ? '4' : '6'}${Buffer.from(bytes).toString('hex')}`

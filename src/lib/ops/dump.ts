@@ -2,7 +2,7 @@
 /** Dumps BPF maps of many daemons. */
 import {KmeshError} from '../errors.ts'
 import {backendOf, memoryWarnings} from '../model/backend.ts'
-import {compareItems, type MapFilter, type MapItem, matchesFilter} from '../model/map-item.ts'
+import {type MapFilter, type MapItem, matchesFilter, sortItems} from '../model/map-item.ts'
 import {compareText, type Report, type ReportError, type ReportWarning} from '../model/report.ts'
 import type {Admin} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
@@ -30,7 +30,7 @@ export async function collectMaps(access: DaemonAccess, request: DumpRequest): P
   const {kind, summary, errors, warnings} = await streamMaps(access, request, (item) => {
     items.push(item)
   })
-  return {kind, summary, items: items.sort(compareItems), errors, warnings}
+  return {kind, summary, items: sortItems(items), errors, warnings}
 }
 
 /** Hands entries over as they come, daemons interleaved; holds none. */

@@ -61,7 +61,8 @@ const LARGE_TABLE_ROWS = 1000
 
 /** The same picture, for text whose characters are one column wide. */
 function largeTable(rows: readonly (readonly string[])[], aligns: readonly ('left' | 'right')[]): string {
-  const width = (text: string): number => stripVTControlCharacters(text).length
+  const width = (text: string): number =>
+    text.includes('\u001b') ? stripVTControlCharacters(text).length : text.length
   const widths = aligns.map((_align, index) =>
     rows.reduce((widest, row) => Math.max(widest, width(row[index] ?? '')), 0),
   )

@@ -7,8 +7,12 @@ const ESCAPES =
 /** Other control characters, and those that reorder or hide text. */
 const CONTROLS = /[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff]+/g
 
+/** Nothing of the above in it. */
+const SAFE = /^[ -~]*$/
+
 /** One line without escape sequences and control characters; line breaks and tabs become a blank. */
 export function clean(text: string): string {
+  if (SAFE.test(text)) return text.trim()
   return text.replace(ESCAPES, '').replace(CONTROLS, ' ').trim()
 }
 
