@@ -17,12 +17,26 @@ const SERVICE_V04 = struct({
 })
 const ENDPOINT_KEY_V04 = struct({serviceId: u32, index: u32})
 const METRIC_KEY_V04 = struct({source: ip16, destination: ip16})
+const METRIC_VALUE_V04 = struct({
+  direction: u32,
+  opened: u32,
+  closed: u32,
+  failed: u32,
+  sent: u32,
+  received: u32,
+})
+const MANAGE_VALUE_V04 = struct({isBypassed: u32})
+const ALL_V04: readonly Codec<unknown>[] = [
+  SERVICE_V04,
+  ENDPOINT_KEY_V04,
+  METRIC_KEY_V04,
+  METRIC_VALUE_V04,
+  MANAGE_VALUE_V04,
+] as never
 
-test('lengths: service 108, endpoint key 8, metric key 32; since v1.0 service 132, backend 80 in all versions', () => {
-  const lengths = [SERVICE_V04, ENDPOINT_KEY_V04, METRIC_KEY_V04, SERVICE.value, BACKEND.value].map(
-    ({bytes}) => bytes,
-  )
-  assert.deepEqual(lengths, [108, 8, 32, 132, 80])
+test('lengths: service 108, endpoint key 8, metric key 32 and value 24, manage value 4; since v1.0 service 132, backend 80 in all versions', () => {
+  const lengths = [...ALL_V04, SERVICE.value, BACKEND.value].map(({bytes}) => bytes)
+  assert.deepEqual(lengths, [108, 8, 32, 24, 4, 132, 80])
 })
 
 test('bytes by hand: one endpoint, 80 to 8080, waypoint 10.96.77.5 at 15019', () => {
@@ -55,8 +69,16 @@ test('random values come back, random bytes never throw and keep their meaning w
       waypointPort: port(),
     }
     assert.deepEqual(decode(SERVICE_V04, encode(SERVICE_V04, value)), value)
-    const codecs: readonly Codec<unknown>[] = [SERVICE_V04, ENDPOINT_KEY_V04, METRIC_KEY_V04] as never
-    for (const codec of codecs) {
+    const metric = {
+      direction: 2,
+      opened: random.word(),
+      closed: 1,
+      failed: 0,
+      sent: random.word(),
+      received: 7,
+    }
+    assert.deepEqual(decode(METRIC_VALUE_V04, encode(METRIC_VALUE_V04, metric)), metric)
+    for (const codec of ALL_V04) {
       const read = decode(codec, random.bytes(codec.bytes))
       assert.deepEqual(decode(codec, encode(codec, read)), read)
     }

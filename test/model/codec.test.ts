@@ -183,5 +183,22 @@ describe('random values', () => {
       ...waypoint(),
     })),
   ]
-  for (const {name, run} of rows) test(`${name}: decoding gives back what was encoded`, run)
+  const others = [
+    roundTrip('service key', SERVICE.key, () => ({serviceId: id()})),
+    roundTrip('endpoint value', ENDPOINT.value, () => ({backendUid: id()})),
+    roundTrip('backend key', BACKEND.key, () => ({backendUid: id()})),
+    roundTrip('manage value', MANAGE.value, () => ({flags: id()})),
+    // From 2^32 on a cookie cannot be taken for an IPv4 address.
+    roundTrip('manage key of a cookie', MANAGE.key, () => ({
+      cookie: String((BigInt(1 + random.below(1_000_000)) << 32n) + BigInt(id())),
+      address: null,
+    })),
+    roundTrip('globals', GLOBALS.value, () => ({
+      bpfLogLevel: random.pick(['error', 'warn', 'info', 'debug']),
+    })),
+    roundTrip('version', VERSION.value, () => ({versionHash: id()})),
+  ]
+  for (const {name, run} of [...rows, ...others]) {
+    test(`${name}: decoding gives back what was encoded`, run)
+  }
 })
