@@ -61,7 +61,8 @@ export async function startCni(parts: CniSideParts): Promise<CniSide> {
   const cases = new CaseLog(log, clock)
   const attachments = new Attachments({files: parts.files, clock, log})
   const cache = new CniCacheWriter({files: parts.runFiles, clock, log, contents: () => contentsOf(parts)})
-  const server = createCniServer(createCniRoutes({...parts, enroller, attachments, log}), cases)
+  const routes = createCniRoutes({...parts, enroller: touching(enroller, cache), attachments, log})
+  const server = createCniServer(routes, cases)
   await socket.listen(server, (uid) =>
     cases.warn('peer', `CNI socket: a peer of user ${uid ?? 'unknown'} was refused`),
   )
@@ -82,6 +83,15 @@ export async function startCni(parts: CniSideParts): Promise<CniSide> {
       server.closeAllConnections()
       await Promise.all([cache.close(), attachments.close()])
     },
+  }
+}
+
+/** A pod that came through CNI may be told by no watch yet. */
+function touching(enroller: CniEnroller, cache: CniCacheWriter): CniEnroller {
+  return {
+    addPod: (request) => enroller.addPod(request).finally(() => cache.touch()),
+    removePod: (request) => enroller.removePod(request),
+    report: () => enroller.report(),
   }
 }
 
