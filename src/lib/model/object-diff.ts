@@ -28,11 +28,38 @@ function compare(changes: string[], path: string, before: unknown, after: unknow
     for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
       compare(changes, path === '' ? name : `${path}.${name}`, before[name], after[name])
     }
-  } else if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
+  } else if (Array.isArray(before) && Array.isArray(after)) compareLists(changes, path, before, after)
+  else changes.push(`${path}: ${shown(before)} -> ${shown(after)}`)
+}
+
+/** Elements with names are matched by them, others by their place, or where some come or go by their value. */
+function compareLists(
+  changes: string[],
+  path: string,
+  before: readonly unknown[],
+  after: readonly unknown[],
+): void {
+  const [named, namedAfter] = [byName(before), byName(after)]
+  if (named !== undefined && namedAfter !== undefined) {
+    for (const name of new Set([...named.keys(), ...namedAfter.keys()])) {
+      compare(changes, `${path}[${name}]`, named.get(name), namedAfter.get(name))
+    }
+  } else if (before.length === after.length) {
     for (const [index, value] of before.entries()) {
       compare(changes, `${path}[${index}]`, value, after[index])
     }
-  } else changes.push(`${path}: ${shown(before)} -> ${shown(after)}`)
+  } else {
+    const lacks = (list: readonly unknown[]) => (value: unknown) =>
+      !list.some((other) => isDeepStrictEqual(other, value))
+    for (const value of before.filter(lacks(after))) changes.push(`${path}: ${shown(value)} -> <none>`)
+    for (const value of after.filter(lacks(before))) changes.push(`${path}: <none> -> ${shown(value)}`)
+  }
+}
+
+function byName(list: readonly unknown[]): ReadonlyMap<string, unknown> | undefined {
+  const names = list.map((value) => (isRecord(value) ? value['name'] : undefined))
+  const isNamed = names.every((name) => typeof name === 'string') && new Set(names).size === names.length
+  return isNamed ? new Map(list.map((value, index) => [String(names[index]), value])) : undefined
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
