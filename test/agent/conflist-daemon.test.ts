@@ -10,6 +10,7 @@ import {join} from 'node:path'
 import {after, before, test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {CONFLISTS} from '../cni/conflist-samples.ts'
+import {ask} from './agent-fixture.ts'
 import {namespace} from './fakes.ts'
 import {HttpApi} from './http-api.ts'
 
@@ -19,6 +20,7 @@ const CILIUM = CONFLISTS['05-cilium.conflist'] ?? ''
 const folder = mkdtempSync(join(tmpdir(), 'kmt-cni-'))
 const api = new HttpApi()
 const children: ChildProcess[] = []
+const port = 20_000 + (process.pid % 20_000)
 
 before(async () => {
   for (const name of ['etc', 'bin']) mkdirSync(join(folder, name))
@@ -41,7 +43,7 @@ function daemon(...more: string[]): ChildProcess {
     `--run-dir=${folder}/run`,
     `--cni-etc-path=${folder}/etc`,
     `--cni-bin-path=${folder}/bin`,
-    '--admin-address=127.0.0.1:0',
+    `--admin-address=127.0.0.1:${port}`,
     '--status-address=off',
   ]
   const child = spawn(join(root, 'bin/with-node'), ['src/lib/agent/main.ts', ...flags, ...more], {
@@ -64,12 +66,20 @@ function end(child: ChildProcess, signal?: NodeJS.Signals): Promise<number | nul
 const text = (name: string): string => readFileSync(join(folder, 'etc', name), 'utf8')
 const isIn = (name: string): boolean => text(name).includes('"kmesh-cni"')
 
-async function until(what: string, check: () => boolean): Promise<void> {
+async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
   for (let attempt = 0; attempt < 300; attempt += 1) {
-    if (check()) return
+    if (await Promise.resolve(check()).catch(() => false)) return
     await sleep(100)
   }
   assert.fail(`not within 30 s: ${what}\n${output}`)
+}
+
+/** False and empty where there is no such check. */
+async function cniCheck(): Promise<{ok: boolean; message: string}> {
+  const {checks} = JSON.parse((await ask(port, 'GET', '/debug/ready')).body) as {
+    checks: {name: string; ok: boolean; message: string}[]
+  }
+  return checks.find(({name}) => name === 'cni') ?? {ok: false, message: ''}
 }
 
 /** The plugin as a runtime calls it, with nothing but what CNI says. */
@@ -79,9 +89,15 @@ function callPlugin(command: string): {supportedVersions?: string[]} {
 }
 
 test('install, rewrite, another file, kill, adopt, SIGTERM, uninstall', {timeout: 180_000}, async () => {
-  writeFileSync(join(folder, 'etc/10-calico.conflist'), CALICO)
   const first = daemon()
+  await until(
+    'it waits',
+    async () => (await cniCheck()).message === `waiting for a conflist in ${folder}/etc`,
+  )
+  writeFileSync(join(folder, 'etc/10-calico.conflist'), CALICO)
   await until('the entry is in', () => isIn('10-calico.conflist'))
+  await until('it is ready', async () => (await cniCheck()).ok)
+  assert.equal((await cniCheck()).message, `the entry is in ${folder}/etc/10-calico.conflist`)
   assert.ok(callPlugin('VERSION').supportedVersions?.includes('1.0.0'))
 
   writeFileSync(join(folder, 'etc/10-calico.conflist'), CALICO)
@@ -112,6 +128,7 @@ test('--cni off touches nothing', {timeout: 60_000}, async () => {
   const child = daemon('--cni=off')
   const from = output.length
   await until('the agent runs', () => output.includes('every list is complete', from))
+  assert.deepEqual(await cniCheck(), {ok: false, message: ''})
   assert.equal(await end(child, 'SIGTERM'), 0)
   assert.equal(await end(daemon('uninstall', '--cni=off')), 0)
   assert.deepEqual(readdirSync(join(folder, 'bin')), [])

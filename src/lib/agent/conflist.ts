@@ -7,12 +7,14 @@ import {dirname} from 'node:path'
 import {candidates, takeEntry} from '../cni/conflist-files.ts'
 import {installKubeconfig, installPlugin, type PluginSource} from '../cni/install-files.ts'
 import type {InstallRecord} from '../cni/install-record.ts'
-import {messageOf} from '../errors.ts'
+import {ConflictError, messageOf} from '../errors.ts'
 import type {Clock, KubeAccess, Log, NodeFiles} from '../ports.ts'
 import {ConflistPass, type ConflistPlaces} from './conflist-pass.ts'
 
 const POLL_MS = 10_000
 const DEBOUNCE_MS = 200
+/** A copy of 120 MB onto a full disk is not tried again every few seconds. */
+const MAX_RETRY_MS = 300_000
 
 export interface ConflistParts {
   readonly files: NodeFiles
@@ -35,6 +37,8 @@ export class ConflistKeeper {
   #isQueued = false
   #isClosed = false
   #isInstalled = false
+  #retryMs = POLL_MS
+  #notBeforeMs = Number.NEGATIVE_INFINITY
   #installProblems: readonly string[] = ['the CNI plugin is not installed yet']
   #said = ''
 
@@ -90,7 +94,8 @@ export class ConflistKeeper {
   }
 
   async #install(): Promise<void> {
-    const {files, places, log} = this.#parts
+    const {files, places, log, clock} = this.#parts
+    if (clock.monotonicMs() < this.#notBeforeMs) return
     this.#isInstalled = false
     try {
       this.#hold()
@@ -98,9 +103,13 @@ export class ConflistKeeper {
         log.info('CNI plugin installed', {bin: places.binPath, runtime: places.runtimePath})
       }
       this.#isInstalled = true
+      this.#retryMs = POLL_MS
       this.#installProblems = await this.#kubeconfigProblems()
     } catch (error) {
       this.#installProblems = [`cannot install the CNI plugin: ${messageOf(error)}`]
+      if (error instanceof ConflictError) return
+      this.#notBeforeMs = clock.monotonicMs() + this.#retryMs
+      this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2)
     }
   }
 
