@@ -22,8 +22,8 @@ interface BenchRow {
   readonly budget: number
 }
 
-const SERVICES = 5000
-const PODS_PER_SERVICE = 20
+export const SERVICES = 5000
+export const PODS_PER_SERVICE = 20
 const CHANGES = 500
 const CHANGE_EVERY_MS = 10
 
@@ -60,11 +60,11 @@ export async function rows(): Promise<BenchRow[]> {
   ]
 }
 
-function podAddress(index: number): string {
+export function podAddress(index: number): string {
   return `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`
 }
 
-function sliceOf(index: number, count: number): EndpointSlice {
+export function sliceOf(index: number, count: number): EndpointSlice {
   const first = index * PODS_PER_SERVICE
   const endpoints = Array.from({length: count}, (_, at) => `p${first + at}=${podAddress(first + at)}`)
   return slice(`ns/s${index}-a`, `s${index}`, endpoints)
