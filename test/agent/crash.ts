@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Ends an agent as kill -9 would, at a chosen write: from then on nothing that it does reaches the outside. */
-import type {Bpf, BpfMap, Kube, StateFiles} from '../../src/lib/ports.ts'
+import type {Bpf, BpfMap, Kube, PodClasses, StateFiles} from '../../src/lib/ports.ts'
 
 export class Crash {
   /** What was written, in order: `map km_manage`, `file enrolled.json`, `patch shop/a`. */
   readonly writes: string[] = []
   isDead = false
-  readonly #lastWrite: number
+  #lastWrite = Number.POSITIVE_INFINITY
 
-  /** @param lastWrite - the one after which it dies, from 1; 0 before any */
-  constructor(lastWrite = Number.POSITIVE_INFINITY) {
-    this.#lastWrite = lastWrite
-    if (lastWrite === 0) this.isDead = true
+  /** @param writes - how many more it makes before it dies */
+  dieAfter(writes: number): void {
+    this.#lastWrite = this.writes.length + writes
+    this.isDead = writes === 0
   }
 
   write<T>(what: string, run: () => T): T {
     if (this.isDead) throw new Error('this agent is dead')
     const result = run()
+    // A delete that found nothing has written nothing.
+    if (result === false) return result
     this.writes.push(what)
     if (this.writes.length === this.#lastWrite) this.isDead = true
     return result
@@ -26,13 +28,13 @@ export class Crash {
     return {
       load: (request) => this.write('load', () => bpf.load(request)),
       layouts: (objectFile) => bpf.layouts(objectFile),
-      openPinned: (path) => this.#map(bpf.openPinned(path)),
+      openPinned: (path) => this.map(bpf.openPinned(path)),
       openRing: (path) => bpf.openRing(path),
       unpin: (path) => this.write(`unpin ${path}`, () => bpf.unpin(path)),
     }
   }
 
-  #map(map: BpfMap): BpfMap {
+  map(map: BpfMap): BpfMap {
     const name = `map ${map.info.name}`
     return {
       info: map.info,
@@ -42,6 +44,15 @@ export class Crash {
       delete: (key) => this.write(name, () => map.delete(key)),
       read: (chunk) => map.read(chunk),
       [Symbol.dispose]: () => map[Symbol.dispose](),
+    }
+  }
+
+  classes(classes: PodClasses): PodClasses {
+    return {
+      requireAvailable: () => classes.requireAvailable(),
+      get: (uid) => classes.get(uid),
+      put: (uid, classid) => this.write(`class ${uid}`, () => classes.put(uid, classid)),
+      take: (uid, classid) => this.write(`no class ${uid}`, () => classes.take(uid, classid)),
     }
   }
 

@@ -7,6 +7,7 @@ import type {ExistingPods} from '../../src/lib/model/api.ts'
 import {MANAGE} from '../../src/lib/model/maps.ts'
 import {FakeBpf} from '../fakes/bpf.ts'
 import {fakeClock} from '../fakes/clock.ts'
+import {Crash} from './crash.ts'
 import {FakeKube, FakeNode, MemoryFiles, memoryLog} from './fakes.ts'
 
 export const LABEL = 'istio.io/dataplane-mode'
@@ -38,18 +39,18 @@ export function createWorld() {
     setIdentity: (identity: PodIdentity) => {
       world.identity = identity
     },
-    start: (existingPods: ExistingPods = 'live', adopted = true) => {
+    start: (existingPods: ExistingPods = 'live', adopted = true, crash = new Crash()) => {
       const {node, files, clock, log, kube, namespaces} = world
       return new Enroller({
         identity: world.identity,
-        classes: node.classes,
+        classes: crash.classes(node.classes),
         proc: node,
         netns: node,
-        manage,
-        files,
+        manage: crash.map(manage),
+        files: crash.files(files),
         clock,
         log,
-        annotator: new Annotator(kube.asKube(), clock, log),
+        annotator: new Annotator(crash.kube(kube.asKube()), clock, log),
         existingPods,
         adopted,
         kube: kube.asKube(),

@@ -3,13 +3,15 @@
 import type {KubeObject} from '../../src/lib/model/kube.ts'
 import type {FakeInformers, FakeNode} from './fakes.ts'
 import {
-  familyOf,
+  Addresses,
   type ModelPod,
   type ModelService,
   type ModelSlice,
   namespaceObject,
   nodeObject,
   podObject,
+  randomEndpoints,
+  randomPorts,
   serviceObject,
   sliceObject,
 } from './property-objects.ts'
@@ -34,11 +36,12 @@ export class Cluster {
   informers: FakeInformers | undefined
   readonly #machine: FakeNode
   #serial = 0
-  readonly #freed: Record<4 | 6, string[]> = {4: [], 6: []}
+  readonly #addresses: Addresses
 
   constructor(random: Random, machine: FakeNode) {
     this.random = random
     this.#machine = machine
+    this.#addresses = new Addresses(random)
   }
 
   /** One change, sometimes one that carries others with it. */
@@ -149,7 +152,7 @@ export class Cluster {
     pod.ownsAddresses = !pod.hostNetwork
     const families = this.random.pick([[4], [4, 6], [6]] as const)
     pod.ips = families.map((family) =>
-      pod.hostNetwork ? (family === 4 ? '192.0.2.1' : 'fd00:9::1') : this.#take(family),
+      pod.hostNetwork ? (family === 4 ? '192.0.2.1' : 'fd00:9::1') : this.#addresses.take(family),
     )
     this.#sandbox(pod)
   }
@@ -197,18 +200,8 @@ export class Cluster {
   /** Its processes are over; its addresses may go to the next one at once, though a finished pod shows them on. */
   #end(pod: ModelPod): void {
     this.#machine.pods.delete(pod.uid)
-    if (pod.ownsAddresses) for (const ip of pod.ips) this.#freed[familyOf(ip)].push(ip)
+    if (pod.ownsAddresses) for (const ip of pod.ips) this.#addresses.free(ip)
     pod.ownsAddresses = false
-  }
-
-  #take(family: 4 | 6): string {
-    const freed = this.#freed[family]
-    if (freed.length > 0 && this.random.chance(0.7))
-      return freed.splice(this.random.below(freed.length), 1)[0] ?? ''
-    this.#serial += 1
-    return family === 4
-      ? `10.0.${this.#serial >> 8}.${this.#serial & 255}`
-      : `fd00::${this.#serial.toString(16)}`
   }
 
   #putService(): void {
@@ -223,13 +216,8 @@ export class Cluster {
       key,
       type,
       families,
-      ips: same?.ips ?? (type === 'ClusterIP' ? families.map((family) => this.#take(family)) : []),
-      ports: Array.from({length: 1 + this.random.below(3)}, (_, index) => ({
-        name: `port-${index}`,
-        port: 80 + index,
-        protocol: this.random.chance(0.9) ? 'TCP' : 'UDP',
-        targetPort: this.random.chance(0.5) ? 9000 + index : `port-${index}`,
-      })),
+      ips: same?.ips ?? (type === 'ClusterIP' ? families.map((family) => this.#addresses.take(family)) : []),
+      ports: randomPorts(this.random),
     }
     this.services.set(key, service)
     this.#tell('services', serviceObject(service))
@@ -247,12 +235,7 @@ export class Cluster {
     const pods = [...this.pods.values()].filter(
       (pod) => pod.key.startsWith(`${namespace}/`) && this.random.chance(0.5),
     )
-    const endpoints = pods.flatMap((pod) => {
-      const address = pod.ips.find((ip) => familyOf(ip) === family)
-      return address === undefined
-        ? []
-        : [{pod: pod.key, uid: pod.uid, address, isUsable: this.random.chance(0.8)}]
-    })
+    const endpoints = randomEndpoints(pods, family, this.random)
     const slice = {key, service: `${namespace}/${service}`, family, endpoints}
     this.slices.set(key, slice)
     this.#tell('endpointslices', sliceObject(slice))
@@ -266,6 +249,6 @@ export class Cluster {
     const service = map === this.services ? this.services.get(key) : undefined
     map.delete(key)
     this.informers?.remove(service === undefined ? 'endpointslices' : 'services', key)
-    for (const ip of service?.ips ?? []) this.#freed[familyOf(ip)].push(ip)
+    for (const ip of service?.ips ?? []) this.#addresses.free(ip)
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Objects of the changing cluster: as the test keeps them, and as the API gives them. */
 import type {EndpointSlice, KubeObject, Pod} from '../../src/lib/model/kube.ts'
+import type {Random} from './seed.ts'
 
 const LABEL = 'istio.io/dataplane-mode'
 
@@ -105,4 +106,46 @@ export function sliceObject({key, service, family, endpoints}: ModelSlice): Endp
 
 export function namespaceObject(name: string, mode: string | undefined): KubeObject {
   return {metadata: {name, ...(mode === undefined ? {} : {labels: {[LABEL]: mode}})}}
+}
+
+export function randomPorts(random: Random): ModelService['ports'] {
+  return Array.from({length: 1 + random.below(3)}, (_, index) => ({
+    name: `port-${index}`,
+    port: 80 + index,
+    protocol: random.chance(0.9) ? 'TCP' : 'UDP',
+    targetPort: random.chance(0.5) ? 9000 + index : `port-${index}`,
+  }))
+}
+
+/** Of the pods that have an address of the family. */
+export function randomEndpoints(pods: readonly ModelPod[], family: 4 | 6, random: Random): ModelEndpoint[] {
+  return pods.flatMap(({key, uid, ips}) => {
+    const address = ips.find((ip) => familyOf(ip) === family)
+    return address === undefined ? [] : [{pod: key, uid, address, isUsable: random.chance(0.8)}]
+  })
+}
+
+/** Addresses of pods and services; what is free again is often given first. */
+export class Addresses {
+  readonly #random: Random
+  readonly #freed: Record<4 | 6, string[]> = {4: [], 6: []}
+  #serial = 0
+
+  constructor(random: Random) {
+    this.#random = random
+  }
+
+  take(family: 4 | 6): string {
+    const freed = this.#freed[family]
+    const position = freed.length > 0 && this.#random.chance(0.7) ? this.#random.below(freed.length) : -1
+    const [again] = position < 0 ? [] : freed.splice(position, 1)
+    this.#serial += 1
+    const fresh =
+      family === 4 ? `10.0.${this.#serial >> 8}.${this.#serial & 255}` : `fd00::${this.#serial.toString(16)}`
+    return again ?? fresh
+  }
+
+  free(address: string): void {
+    this.#freed[familyOf(address)].push(address)
+  }
 }
