@@ -4,9 +4,11 @@ import type {KubeObject} from '../../src/lib/model/kube.ts'
 import type {FakeInformers, FakeNode} from './fakes.ts'
 import {
   Addresses,
+  CHOICES,
   type ModelPod,
   type ModelService,
   type ModelSlice,
+  NODE,
   namespaceObject,
   nodeObject,
   podObject,
@@ -17,12 +19,6 @@ import {
 } from './property-objects.ts'
 import type {Random} from './seed.ts'
 
-export const NODE = 'n1'
-const NAMESPACES = ['shop', 'bank', 'farm']
-const NODES = [NODE, 'n2']
-const MODES = [undefined, 'kmesh', 'Kmesh', 'none', 'ambient']
-const POD_NAMES = Array.from({length: 12}, (_, index) => `p${index}`)
-const SERVICE_NAMES = ['web', 'api', 'db', 'old']
 type Change = (cluster: Cluster) => void
 
 export class Cluster {
@@ -85,14 +81,14 @@ export class Cluster {
   }
 
   #changeNamespace(): void {
-    const name = this.random.pick(NAMESPACES)
-    this.namespaces.set(name, this.random.pick(MODES))
+    const name = this.random.pick(CHOICES.namespaces)
+    this.namespaces.set(name, this.random.pick(CHOICES.modes))
     this.#tell('namespaces', namespaceObject(name, this.namespaces.get(name)))
   }
 
   /** With everything in it, in either order of the watches. */
   #deleteNamespace(): void {
-    const name = this.random.pick(NAMESPACES)
+    const name = this.random.pick(CHOICES.namespaces)
     if (!this.namespaces.has(name) || this.random.chance(0.85)) return
     const isFirst = this.random.chance(0.5)
     this.namespaces.delete(name)
@@ -104,7 +100,7 @@ export class Cluster {
   }
 
   #changeNode(): void {
-    const name = this.random.pick(NODES)
+    const name = this.random.pick(CHOICES.nodes)
     if (this.nodes.delete(name)) this.informers?.remove('nodes', `undefined/${name}`)
     else {
       this.nodes.add(name)
@@ -113,7 +109,7 @@ export class Cluster {
   }
 
   #ensureNamespace(): string {
-    const name = this.random.pick(NAMESPACES)
+    const name = this.random.pick(CHOICES.namespaces)
     if (!this.namespaces.has(name)) {
       this.namespaces.set(name, undefined)
       this.#tell('namespaces', namespaceObject(name, this.namespaces.get(name)))
@@ -123,7 +119,7 @@ export class Cluster {
 
   /** A new pod; where the name is taken, the watch tells its successor without a word about its end. */
   #putPod(): void {
-    const key = `${this.#ensureNamespace()}/${this.random.pick(POD_NAMES)}`
+    const key = `${this.#ensureNamespace()}/${this.random.pick(CHOICES.pods)}`
     const old = this.pods.get(key)
     if (old !== undefined && this.random.chance(0.8)) return
     if (old !== undefined) this.#end(old)
@@ -132,10 +128,10 @@ export class Cluster {
     const pod: ModelPod = {
       key,
       uid: `uid-${this.#serial}`,
-      node: this.random.pick(NODES),
+      node: this.random.pick(CHOICES.nodes),
       hostNetwork: this.random.chance(0.1),
       sidecar: this.random.chance(0.1),
-      mode: this.random.chance(0.6) ? undefined : this.random.pick(MODES),
+      mode: this.random.chance(0.6) ? undefined : this.random.pick(CHOICES.modes),
       phase: 'Pending',
       ips: [],
       restarts: 0,
@@ -168,7 +164,7 @@ export class Cluster {
     const pod = this.#pickPod()
     if (pod === undefined) return
     const what = this.random.below(10)
-    if (what < 4) pod.mode = this.random.pick(MODES)
+    if (what < 4) pod.mode = this.random.pick(CHOICES.modes)
     else if (what < 7 && pod.phase === 'Pending') this.#run(pod)
     else if (what < 8 && pod.phase === 'Running') {
       pod.restarts += 1
@@ -205,7 +201,7 @@ export class Cluster {
   }
 
   #putService(): void {
-    const key = `${this.#ensureNamespace()}/${this.random.pick(SERVICE_NAMES)}`
+    const key = `${this.#ensureNamespace()}/${this.random.pick(CHOICES.services)}`
     const old = this.services.get(key)
     if (old !== undefined && this.random.chance(0.3)) this.#remove(this.services, key)
     const same = this.services.get(key)
@@ -230,7 +226,7 @@ export class Cluster {
   #putSlice(): void {
     const namespace = this.#ensureNamespace()
     const family = this.random.pick([4, 6] as const)
-    const service = this.random.pick(SERVICE_NAMES)
+    const service = this.random.pick(CHOICES.services)
     const key = `${namespace}/${service}-${family}-${this.random.below(2)}`
     const pods = [...this.pods.values()].filter(
       (pod) => pod.key.startsWith(`${namespace}/`) && this.random.chance(0.5),

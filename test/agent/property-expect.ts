@@ -4,8 +4,8 @@ import {fnv1a32} from '../../src/lib/model/ids.ts'
 import {BACKEND, ENDPOINT, FRONTEND, MANAGE, type MapRow, SERVICE} from '../../src/lib/model/maps.ts'
 import type {BpfMap} from '../../src/lib/ports.ts'
 import type {FakeNode} from './fakes.ts'
-import {type Cluster, NODE} from './property-cluster.ts'
-import {familyOf, type ModelEndpoint, type ModelPod, type ModelService} from './property-objects.ts'
+import type {Cluster} from './property-cluster.ts'
+import {familyOf, type ModelEndpoint, type ModelPod, type ModelService, NODE} from './property-objects.ts'
 
 interface Backend {
   /** Several where the pod is gone and stale slices still give what it had under one uid or another: any will do. */

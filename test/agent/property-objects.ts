@@ -3,6 +3,14 @@
 import type {EndpointSlice, KubeObject, Pod} from '../../src/lib/model/kube.ts'
 import type {Random} from './seed.ts'
 
+export const NODE = 'n1'
+export const CHOICES = {
+  namespaces: ['shop', 'bank', 'farm'],
+  nodes: [NODE, 'n2'],
+  modes: [undefined, 'kmesh', 'Kmesh', 'none', 'ambient'],
+  pods: Array.from({length: 12}, (_, index) => `p${index}`),
+  services: ['web', 'api', 'db', 'old'],
+} as const
 const LABEL = 'istio.io/dataplane-mode'
 
 export interface ModelPod {

@@ -20,8 +20,9 @@ import {type FakeClock, fakeClock} from '../fakes/clock.ts'
 import {VERSION} from './agent-fixture.ts'
 import {Crash} from './crash.ts'
 import {FakeInformers, FakeKube, FakeNode, MemoryFiles} from './fakes.ts'
-import {Cluster, NODE} from './property-cluster.ts'
+import {Cluster} from './property-cluster.ts'
 import {actual, expected, isEnrolled} from './property-expect.ts'
+import {NODE} from './property-objects.ts'
 import {chooseSeed, type Random, withSeed} from './seed.ts'
 
 const CHANGES = 10_000
