@@ -6,17 +6,19 @@ import assert from 'node:assert/strict'
 import {spawn} from 'node:child_process'
 import {join} from 'node:path'
 import {test} from 'node:test'
+import {fileURLToPath} from 'node:url'
 import {CONFLISTS} from '../cni/conflist-samples.ts'
 import {ConflistNode} from './conflist-fixture.ts'
 
 const root = join(import.meta.dirname, '../..')
 const NAMES = Object.keys(CONFLISTS)
 const PARALLEL = 3
+const VICTIM = fileURLToPath(import.meta.resolve('./conflist-victim.ts'))
 
 /** @returns undefined where it was killed */
 function victim(folder: string, phase: string, number: number): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const args = [join(import.meta.dirname, 'conflist-victim.ts'), folder, phase, String(number)]
+    const args = [VICTIM, folder, phase, String(number)]
     const child = spawn(process.execPath, args, {cwd: root, stdio: ['ignore', 'pipe', 'inherit']})
     let text = ''
     child.stdout.on('data', (chunk) => (text += chunk))
