@@ -184,6 +184,9 @@ test('check tells what the kernel has', async () => {
   assert.equal((await post(world, '/cni/check', POD)).body['enrolled'], false)
   assert.equal((await post(world, '/cni/check', {...POD, uid: 'u2'})).code, 'PodNotFound')
   assert.deepEqual(world.calls, [])
+  // The kubelet knows a static pod by another uid than the API server.
+  await post(world, '/cni/add', {...POD, uid: 'u2'})
+  assert.equal((await post(world, '/cni/check', {...POD, uid: 'u2'})).status, 200)
   await world.side.stop()
 })
 

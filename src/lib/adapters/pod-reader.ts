@@ -60,10 +60,14 @@ async function connectionOf(file: string): Promise<Connection> {
   }
 }
 
+/** What a parser says quotes the text, and so the token. */
 async function parse(text: string): Promise<unknown> {
-  if (/^\s*\{/.test(text)) return JSON.parse(text)
-  const {load} = await import('js-yaml')
-  return load(text)
+  const isJson = /^\s*\{/.test(text)
+  try {
+    return isJson ? JSON.parse(text) : (await import('js-yaml')).load(text)
+  } catch {
+    throw new Error(`it is no ${isJson ? 'JSON' : 'YAML'}`)
+  }
 }
 
 function entryOf(config: Fields, list: string, kind: string, name: string | null): Fields {

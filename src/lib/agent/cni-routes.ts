@@ -67,9 +67,10 @@ async function add(parts: CniRouteParts, request: CniPodRequest): Promise<CniAdd
 async function check(parts: CniRouteParts, request: CniPodRequest): Promise<CniAddReply> {
   refuseWhenStarting(parts)
   const {namespace, name, uid} = request
-  const found = parts.enroller
-    .report()
-    .find((entry) => entry.namespace === namespace && entry.pod === name && (uid === '' || entry.uid === uid))
+  const named = parts.enroller.report().filter((entry) => entry.namespace === namespace && entry.pod === name)
+  // The API server knows a static pod by another uid; its attachment tells that it is this one.
+  const isOurs = uid === '' || parts.attachments.get(request)?.uid === uid
+  const found = named.find((entry) => entry.uid === uid) ?? (isOurs ? named[0] : undefined)
   if (found === undefined) {
     throw new KmeshError(`pod ${namespace}/${name} is not known`, {code: 'PodNotFound'})
   }
