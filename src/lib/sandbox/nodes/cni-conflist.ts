@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A node's folder of network configurations, read as a container runtime reads it. */
-import {existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {existsSync, linkSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {KmeshError, messageOf} from '../../errors.ts'
 import type {SandboxPaths} from '../state.ts'
@@ -47,6 +47,20 @@ export function makeCniFolders(folders: CniFolders): void {
   const file = join(folders.configDir, FIRST_FILE)
   const list: NetworkList = {name: 'sandbox', cniVersion: CNI_VERSION, plugins: [{type: OWN_PLUGIN}]}
   if (!existsSync(file)) writeFileSync(file, `${JSON.stringify(list, null, 2)}\n`, {mode: 0o600})
+}
+
+/**
+ * Puts the Node that runs us where the agent would copy it to, as a link: 150 MB a node less to write at each start.
+ * The agent takes it as in place when it is the one that it would install, else it replaces it.
+ */
+export function lendNode(folders: CniFolders, nodeProgram: string): void {
+  const runtime = join(folders.programDir, '.kmesh-cni')
+  mkdirSync(runtime, {recursive: true, mode: 0o755})
+  try {
+    linkSync(nodeProgram, join(runtime, 'node'))
+  } catch {
+    // Another file system, or one without links: then it is copied.
+  }
 }
 
 /**

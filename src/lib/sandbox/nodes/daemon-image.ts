@@ -31,7 +31,7 @@ export function onThisNode(node: NodeContext, pod: Pod, container: Container): C
   }
   const places = placesOf(node, pod, container)
   const given = (container.args ?? []).map((argument) => moved(argument, places))
-  const command = [...(node.backend === 'kernel' ? limits(container) : []), daemonProgram]
+  const command = [...(node.backend === 'kernel' ? limits(container as Mounts) : []), daemonProgram]
   return {...container, command, args: [...given, ...nodeOptions(node, pod)]}
 }
 

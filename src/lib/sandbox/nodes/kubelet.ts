@@ -4,7 +4,7 @@ import {KmeshError, messageOf} from '../../errors.ts'
 import {type Pod, RESOURCES} from '../../model/kube.ts'
 import type {Informer, Informers} from '../../ports.ts'
 import {type Addresses, FIRST_POD, LAST_POD} from './addresses.ts'
-import {cniFolders, makeCniFolders} from './cni-conflist.ts'
+import {cniFolders, lendNode, makeCniFolders} from './cni-conflist.ts'
 import type {NodeContext} from './node-context.ts'
 import {ChainedPodNetwork, type PodNetwork, plainPodNetwork} from './pod-network.ts'
 import {type AddressPool, PodWorker} from './pod-worker.ts'
@@ -72,6 +72,8 @@ function podNetworkOf(node: NodeContext): PodNetwork {
   if (node.backend === 'memory') return plainPodNetwork(node)
   const folders = cniFolders(node.paths, node.name)
   makeCniFolders(folders)
+  const [nodeProgram] = node.echoProgram
+  if (nodeProgram !== undefined) lendNode(folders, nodeProgram)
   return new ChainedPodNetwork(node, folders)
 }
 
