@@ -230,3 +230,13 @@ test('a stop during the copy of the plugin waits for it and leaves no entry', as
   assert.equal(node.text('etc/10-x.conflist'), SIMPLE)
   assert.deepEqual(node.clock.pending(), [])
 })
+
+test('an agent that is stopped before it saw the cluster takes out what a killed one left', async () => {
+  using node = new ConflistNode()
+  node.put('etc/10-x.conflist', SIMPLE)
+  await node.started()
+  node.kill()
+  assert.deepEqual(node.types('etc/10-x.conflist'), WITH_US)
+  await node.keeper().stop()
+  assert.equal(node.text('etc/10-x.conflist'), SIMPLE)
+})

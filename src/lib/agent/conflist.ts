@@ -69,10 +69,23 @@ export class ConflistKeeper {
     this.#cancelLook()
     this.#watch?.[Symbol.dispose]()
     await this.#running
-    // Without the lock the folder is another agent's, or nothing was ever written there.
-    if (this.#lock === undefined) return
+    // An agent that has not yet seen the cluster has one to take out, too: of a predecessor that was killed.
+    if (!this.#holdAtEnd()) return
     takeOut(this.#parts)
-    this.#lock[Symbol.dispose]()
+    this.#lock?.[Symbol.dispose]()
+  }
+
+  /** Without the lock the folder is another agent's, or is not there. */
+  #holdAtEnd(): boolean {
+    const {files, places, log} = this.#parts
+    try {
+      if (this.#lock === undefined && files.names(places.etcPath) !== undefined) {
+        this.#lock = files.lock(places.etcPath)
+      }
+    } catch (error) {
+      log.warn(`CNI: no entry is taken out: ${messageOf(error)}`)
+    }
+    return this.#lock !== undefined
   }
 
   async #poll(): Promise<void> {
