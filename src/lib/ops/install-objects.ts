@@ -6,7 +6,7 @@ import type {KubeObject} from '../model/kube.ts'
 import {type ManifestObject, type ObjectPath, pathOfObject} from '../model/manifests.ts'
 import {installOf, PHASE_ANNOTATION} from '../model/manifests-settings.ts'
 import {objectChanges} from '../model/object-diff.ts'
-import type {Clock, Kube} from '../ports.ts'
+import type {Clock, Kube, ResourcePath} from '../ports.ts'
 
 export interface ObjectPlan {
   readonly object: ManifestObject
@@ -74,7 +74,7 @@ function whyRefused(current: KubeObject): string {
 /** @returns undefined where there is none */
 export async function findObject<T extends KubeObject>(
   kube: Kube,
-  path: ObjectPath,
+  path: ResourcePath,
   signal: AbortSignal,
 ): Promise<T | undefined> {
   try {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What an install made, found again by its labels, and taken back. */
-import {DeniedError, EXIT, KubeStatusError} from '../errors.ts'
+import {DeniedError, KubeStatusError, TimeoutError} from '../errors.ts'
 import {isAnnotatedCaptured} from '../model/enrollment.ts'
 import type {InstallItem} from '../model/install-report.ts'
 import {type KubeObject, type Pod, RESOURCES} from '../model/kube.ts'
@@ -10,6 +10,7 @@ import {type ReportError, type ReportWarning, reportErrorOf} from '../model/repo
 import type {Kube, ResourcePath} from '../ports.ts'
 import type {InstallDeps} from './install.ts'
 import {checkAccess} from './install-access.ts'
+import {findObject} from './install-objects.ts'
 import {podsOf} from './install-rollout.ts'
 
 export interface OwnObject {
@@ -124,8 +125,8 @@ export async function removeObjects(
         continue
       }
       await removeObject(deps, own, plan.namespace)
-      const left = own.kind === 'DaemonSet' ? await waitForEnd(deps, own.object, timeoutMs) : 0
-      if (left > 0) throw lateEnd(left)
+      const left = await leftAfter(deps, own, timeoutMs)
+      if (left !== undefined) throw lateEnd(left)
       items.push(objectItem(own, 'deleted', null))
     } catch (thrown) {
       const error = reportErrorOf(thrown, {namespace: plan.namespace})
@@ -142,25 +143,34 @@ export async function removeObjects(
 
 const LOOK_MS = 300
 
-/** Until the agents have ended: then nothing needs their account and roles any more. @returns what is left */
-async function waitForEnd(
-  {kube, clock, signal}: InstallDeps,
-  set: KubeObject,
+/**
+ * Waits for the agents' end, since they need account and roles until then, and for the namespace's, since nothing can be
+ * installed into one that is going.
+ * @returns what is left when time is up
+ */
+async function leftAfter(
+  deps: InstallDeps,
+  {kind, path, object}: OwnObject,
   timeoutMs: number,
-): Promise<number> {
+): Promise<string | undefined> {
+  const {kube, clock, signal} = deps
+  if (kind !== 'DaemonSet' && kind !== 'Namespace') return undefined
+  const look = async (): Promise<string | undefined> => {
+    if (kind === 'Namespace')
+      return (await findObject(kube, path, signal)) && `namespace ${path.name} is going still`
+    const {length} = await podsOf(kube, object as DaemonSet, signal)
+    return length === 0 ? undefined : `${length} pods of the DaemonSet have not ended`
+  }
   const deadlineMs = clock.monotonicMs() + timeoutMs
   for (;;) {
-    const left = (await podsOf(kube, set as DaemonSet, signal)).length
-    if (left === 0 || clock.monotonicMs() >= deadlineMs) return left
+    const left = await look()
+    if (left === undefined || clock.monotonicMs() >= deadlineMs) return left
     await clock.sleep(LOOK_MS, signal)
   }
 }
 
-function lateEnd(left: number): KubeStatusError {
-  return new KubeStatusError(504, 'Timeout', `${left} pods of the DaemonSet have not ended`, {
-    exitCode: EXIT.timeout,
-    hints: ['run the command again, it goes on where it stopped'],
-  })
+function lateEnd(left: string): TimeoutError {
+  return new TimeoutError(left, {hints: ['run the command again, it goes on where it stopped']})
 }
 
 /** Looks again just before: what has the name by now may be somebody else's. */
