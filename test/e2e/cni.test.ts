@@ -142,6 +142,22 @@ suite('pods start through kmesh-cni', {skip: SANDBOX_ONLY}, () => {
     await remove('asked')
   })
 
+  test('agent that does not answer: as one that is away, until it goes on', async () => {
+    const pid = await agentReady(sandbox, NODE)
+    process.kill(pid, 'SIGSTOP')
+    try {
+      await createClient(sandbox, world, 'patient', LABEL)
+      await createClient(sandbox, world, 'bystander', {})
+      const why = await eventually('it says why', () => waitingOf(sandbox, 'patient'), 20_000)
+      assert.match(why, REFUSED)
+      assertPlain(await firstPeers(sandbox, 'bystander'))
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    assertRedirected(await firstPeers(sandbox, 'patient'))
+    await remove('patient', 'bystander')
+  })
+
   test('agent away: a pod ends all the same, and the next agent cleans up after it', async () => {
     await agentReady(sandbox, NODE)
     const before = await managed()
