@@ -16,6 +16,8 @@ import {type FakeClock, fakeClock} from '../fakes/clock.ts'
 import {memoryLog} from './fakes.ts'
 
 export const SIMPLE = '{\n  "name": "n",\n  "plugins": [\n    {\n      "type": "bridge"\n    }\n  ]\n}\n'
+/** Types in SIMPLE with our entry. */
+export const WITH_US = ['bridge', 'kmesh-cni']
 const START_MS = Date.UTC(2026, 0, 1)
 
 export class ConflistNode implements Disposable {

@@ -15,9 +15,7 @@ import {
 } from 'node:fs'
 import {test} from 'node:test'
 import {CONFLISTS} from '../cni/conflist-samples.ts'
-import {ConflistNode, SIMPLE} from './conflist-fixture.ts'
-
-const WITH_US = ['bridge', 'kmesh-cni']
+import {ConflistNode, SIMPLE, WITH_US} from './conflist-fixture.ts'
 
 test('waits for a conflist, says so once, and takes it when it comes', async () => {
   using node = new ConflistNode()
@@ -231,4 +229,21 @@ test('a change between read and rename is not lost', async () => {
   assert.deepEqual(node.types('etc/10-x.conflist'), ['flannel', 'portmap', 'kmesh-cni'])
   await keeper.stop()
   assert.equal(node.text('etc/10-x.conflist'), theirs)
+})
+
+test('where nothing can be watched the poll does it, and it is said once', async () => {
+  using node = new ConflistNode()
+  node.put('etc/10-x.conflist', SIMPLE)
+  node.files = {
+    ...node.files,
+    watch: () => {
+      throw new Error('ENOSPC: System limit for number of file watchers reached')
+    },
+  }
+  const keeper = await node.started()
+  node.put('etc/10-x.conflist', SIMPLE)
+  await node.clock.advance(30_000)
+  assert.deepEqual(node.types('etc/10-x.conflist'), WITH_US)
+  assert.deepEqual(keeper.problems(), [])
+  assert.equal(node.log.lines.filter((line) => line.includes('changes are seen every 10 s only')).length, 1)
 })

@@ -7,9 +7,7 @@ import {join} from 'node:path'
 import {test} from 'node:test'
 import {CONFLISTS} from '../cni/conflist-samples.ts'
 import {settle} from '../fakes/clock.ts'
-import {ConflistNode, SIMPLE} from './conflist-fixture.ts'
-
-const WITH_US = ['bridge', 'kmesh-cni']
+import {ConflistNode, SIMPLE, WITH_US} from './conflist-fixture.ts'
 
 test('a start installs, the entry names absolute paths; a stop takes the entry out and leaves the plugin', async () => {
   using node = new ConflistNode()

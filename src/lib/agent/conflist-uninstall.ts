@@ -3,7 +3,7 @@ import {dirname} from 'node:path'
 import {removeInstalled} from '../cni/install-files.ts'
 import type {InstallRecord} from '../cni/install-record.ts'
 import type {Log, NodeFiles} from '../ports.ts'
-import {takeOut} from './conflist.ts'
+import {takeOut} from './conflist-out.ts'
 import type {ConflistPlaces} from './conflist-pass.ts'
 import type {AgentOptions} from './options.ts'
 

@@ -3,12 +3,11 @@
  * Keeps the CNI plugin installed and its entry in the node's conflist for as long as the agent runs: when files
  * change, and every few seconds because a change may be missed. Nothing here ends the agent: it is said, and tried again.
  */
-import {dirname} from 'node:path'
-import {candidates, takeEntry} from '../cni/conflist-files.ts'
 import {installKubeconfig, installPlugin, type PluginSource} from '../cni/install-files.ts'
 import type {InstallRecord} from '../cni/install-record.ts'
 import {ConflictError, messageOf} from '../errors.ts'
 import type {Clock, KubeAccess, Log, NodeFiles} from '../ports.ts'
+import {takeOut} from './conflist-out.ts'
 import {ConflistPass, type ConflistPlaces} from './conflist-pass.ts'
 
 const POLL_MS = 10_000
@@ -35,6 +34,7 @@ export class ConflistKeeper {
   #cancelLook: () => void = () => undefined
   #running: Promise<void> = Promise.resolve()
   #isQueued = false
+  #isBlind = false
   #isClosed = false
   #isInstalled = false
   #retryMs = POLL_MS
@@ -134,8 +134,22 @@ export class ConflistKeeper {
       this.#lock = files.lock(places.etcPath)
       for (const folder of [places.etcPath, places.binPath, places.runtimePath]) files.sweep(folder)
     }
+    this.#follow()
+  }
+
+  /** A node may have no watch left for us: then changes are seen at the next poll. */
+  #follow(): void {
+    const {files, places, log} = this.#parts
     this.#watch?.[Symbol.dispose]()
-    this.#watch = files.watch(places.etcPath, () => this.#changed())
+    this.#watch = undefined
+    try {
+      this.#watch = files.watch(places.etcPath, () => this.#changed())
+      this.#isBlind = false
+    } catch (error) {
+      if (!this.#isBlind)
+        log.warn(`CNI: changes are seen every ${POLL_MS / 1000} s only: ${messageOf(error)}`)
+      this.#isBlind = true
+    }
   }
 
   async #kubeconfigProblems(): Promise<string[]> {
@@ -175,31 +189,4 @@ export class ConflistKeeper {
     if (problems === '') log.info(`CNI: ${this.message()}`)
     else log.warn(`CNI: ${problems}`)
   }
-}
-
-/** @returns false where an entry could not be taken out; it has been said */
-export function takeOut({
-  files,
-  record,
-  places,
-  log,
-}: Pick<ConflistParts, 'files' | 'record' | 'places' | 'log'>): boolean {
-  const recorded = record.paths('conflists')
-  const others = candidates(files, places.etcPath).filter((path) => !recorded.includes(path))
-  const goes = [
-    ...recorded.map((path) => [path, 'any'] as const),
-    ...others.map((path) => [path, 'withSocket'] as const),
-  ]
-  let isClean = true
-  for (const [path, only] of goes) {
-    try {
-      if (takeEntry(files, path, only)) log.info('CNI entry taken out', {file: path})
-      files.sweep(dirname(path))
-      record.drop('conflists', path)
-    } catch (error) {
-      isClean = false
-      log.error(messageOf(error))
-    }
-  }
-  return isClean
 }
