@@ -98,3 +98,15 @@ test('off listens nowhere; an address that is taken is named', async () => {
     first.close()
   }
 })
+
+test('every address means both families', async () => {
+  const server = await startStatusServer({...options, statusAddress: {host: '0.0.0.0', port: 0}})
+  try {
+    for (const host of ['127.0.0.1', '::1']) {
+      const reply = await fetch(`http://${host.includes(':') ? `[${host}]` : host}:${server.port}/healthz`)
+      assert.equal(reply.status, 200, host)
+    }
+  } finally {
+    server.close()
+  }
+})

@@ -50,7 +50,7 @@ export async function startStatusServer(options: StatusOptions): Promise<StatusS
   server.headersTimeout = TIMEOUT_MS
   server.keepAliveTimeout = TIMEOUT_MS
   server.timeout = TIMEOUT_MS
-  const port = await listen(server, statusAddress)
+  const port = await listenOnAny(server, statusAddress)
   server.on('error', (error) => options.log.error(`the status server: ${messageOf(error)}`))
   return {
     port,
@@ -110,6 +110,18 @@ function readiness(reply: ReadyReply | undefined): readonly [number, string] {
 function isOurHost(header: string | undefined, nodeName: string): boolean {
   const host = (header ?? '').replace(/:\d*$/, '').toLowerCase()
   return host === 'localhost' || host === nodeName.toLowerCase() || isIP(host.replace(/^\[|\]$/g, '')) !== 0
+}
+
+/** A kubelet asks by the node's address, which may be IPv6 alone: every address means both families, where there are both. */
+async function listenOnAny(server: Server, {host, port}: StatusAddress): Promise<number> {
+  if (host !== '0.0.0.0') return await listen(server, {host, port})
+  try {
+    return await listen(server, {host: '::', port})
+  } catch (error) {
+    const {code} = ((error as Error).cause ?? {}) as {code?: string}
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
+    return await listen(server, {host, port})
+  }
 }
 
 function listen(server: Server, {host, port}: StatusAddress): Promise<number> {
