@@ -121,6 +121,18 @@ export function bpfContract(name: string, skip: string | false, makeSubject: () 
       }
     })
 
+    test('the layouts of the object are those that a load makes, before anything is loaded', () => {
+      const request = subject.request()
+      const layouts = new Map(subject.bpf.layouts(request.objectFile).map((layout) => [layout.name, layout]))
+      nothingIsPinned()
+      subject.bpf.load(request)
+      for (const {name} of ROWS) {
+        using map = open(name)
+        const {type, keyBytes, valueBytes, maxEntries, flags} = map.info
+        assert.deepEqual({name, type, keyBytes, valueBytes, maxEntries, flags}, layouts.get(name))
+      }
+    })
+
     test('the level begins at info and survives a reload', () => {
       subject.bpf.load(subject.request())
       const key = encode(GLOBALS.key, {index: 0})
