@@ -257,3 +257,17 @@ for (const [what, agents, nodes, expected] of [
 ] as const) {
   test(`agents: ${what}`, async () => assert.deepEqual(await follow(agents, nodes), expected))
 }
+
+test('agents: one that was just started anew after it failed has failed', async () => {
+  const kube = new FakeKube()
+  kube.put(manifest('DaemonSet'))
+  const states = [BACK_OFF, {state: {running: {}}}]
+  kube.list = async ({resource}) => {
+    if (resource === 'nodes') return {metadata: {}, items: []}
+    const containerStatus = states.length > 1 ? states.shift() : states[0]
+    return {metadata: {}, items: [podOf({node: 'a', ...(containerStatus ? {containerStatus} : {})})]}
+  }
+  const request = {namespace: 'kmesh-system', timeoutMs: 1000, signal, onProgress: () => undefined}
+  const [found] = await waitForAgents({...request, kube: kube.port, clock: new FakeClock()})
+  assert.deepEqual([found?.hasFailed, found?.reason.includes('exit status 1')], [true, true])
+})

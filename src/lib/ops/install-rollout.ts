@@ -37,6 +37,7 @@ const MAX_PAUSE_MS = 2000
 export async function waitForAgents(request: RolloutRequest): Promise<readonly NodeProgress[]> {
   const {kube, namespace, clock, timeoutMs, signal} = request
   const deadlineMs = clock.monotonicMs() + timeoutMs
+  const failures = new Map<string, string>()
   let told = -1
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     const isLast = clock.monotonicMs() >= deadlineMs
@@ -45,12 +46,21 @@ export async function waitForAgents(request: RolloutRequest): Promise<readonly N
       const ready = nodes.filter(({isReady}) => isReady).length
       if (ready !== told) request.onProgress(ready, nodes.length)
       told = ready
-      if (isLast || (isSettled && ready === nodes.length)) return nodes
+      for (const {node, pod, hasFailed, reason} of nodes)
+        if (hasFailed) failures.set(`${node}/${pod}`, reason)
+      if (isLast || (isSettled && ready === nodes.length))
+        return nodes.map((node) => remembered(node, failures))
     } catch (error) {
       if (isLast || signal.aborted) throw error
     }
     await clock.sleep(Math.min(pauseMs, Math.max(0, deadlineMs - clock.monotonicMs())), signal)
   }
+}
+
+/** One that fails again and again looks well for the moment in which it is started anew. */
+function remembered(node: NodeProgress, failures: ReadonlyMap<string, string>): NodeProgress {
+  const reason = failures.get(`${node.node}/${node.pod}`)
+  return node.isReady || node.hasFailed || reason === undefined ? node : {...node, hasFailed: true, reason}
 }
 
 /** `isSettled`: the controller has seen the newest DaemonSet and has a pod of it on every node. */
