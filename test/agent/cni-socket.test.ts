@@ -20,7 +20,12 @@ import {SeededRandom} from '../model/random.ts'
 import {MemoryFiles, namespace} from './fakes.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kmt-cni-socket-'))
-after(() => rmSync(folder, {recursive: true}))
+/** Stopped also where a test failed, so that the run ends. */
+const sides: {stop(): Promise<void>}[] = []
+after(async () => {
+  for (const side of sides) await side.stop()
+  rmSync(folder, {recursive: true})
+})
 
 const POD = {
   containerId: 'c1',
@@ -87,6 +92,7 @@ async function start(files = new MemoryFiles()) {
       return `/host${path}`
     },
   })
+  sides.push(side)
   return Object.assign(world, {side})
 }
 
