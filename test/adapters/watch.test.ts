@@ -67,6 +67,26 @@ function start(lists: (KubeObject[] | Error)[], watches: Step[][]) {
   return {clock, told, asked, informer, counts: () => ({listed, watched})}
 }
 
+test('objects without a name are left out, the others come', async () => {
+  const nameless = [
+    null,
+    5,
+    {},
+    {metadata: null},
+    {metadata: {name: 7}},
+    {metadata: {name: 'x', namespace: []}},
+  ]
+  const bad = nameless as unknown as KubeObject[]
+  const events = bad.map((object): Step => ({type: 'MODIFIED', object}))
+  const {told, informer} = start(
+    [[...bad, pod('a', '1')]],
+    [[...events, {type: 'ADDED', object: pod('b', '2')}, 'hang']],
+  )
+  await settle()
+  assert.deepEqual(told, ['add a 1', 'synced', 'add b 2'])
+  informer.close()
+})
+
 test('tells the list, then the events, and keeps the store', async () => {
   const {told, informer} = start(
     [[pod('a', '1'), pod('b', '2')]],

@@ -19,6 +19,7 @@ const FIRST_BACKOFF_MS = 200
 const MAX_BACKOFF_MS = 10_000
 /** A watch that lived this long was a good one: the next failure starts with the first back-off. */
 const GOOD_WATCH_MS = 1000
+const COMPLAINT_MS = 60_000
 
 export function createInformers(options: InformersOptions): Informers {
   return {
@@ -47,6 +48,7 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
   private readonly controller = new AbortController()
   private resourceVersion: string | undefined
   private failures = 0
+  private quietUntilMs = 0
   /** Watches in a row that told nothing at all, not even a bookmark. */
   private silent = 0
 
@@ -97,7 +99,8 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
     })
     signal.throwIfAborted()
     if (this.silent === 0) this.problem = undefined
-    const listed = new Map(list.items.map((object) => [objectKey(object), object]))
+    const usable = list.items.filter((object) => this.hasName(object))
+    const listed = new Map(usable.map((object) => [objectKey(object), object]))
     if (this.silent > 0 && this.differs(listed)) this.tellSilence()
     for (const [key, entry] of [...this.entries]) {
       if (!listed.has(key)) this.remove(key, entry.object)
@@ -162,9 +165,23 @@ class WatchingInformer<T extends KubeObject> implements Informer<T> {
     this.controller.signal.throwIfAborted()
     this.problem = undefined
     this.silent = 0
-    if (type === 'DELETED') this.remove(objectKey(object), this.transformed(object))
-    else if (type !== 'BOOKMARK') this.put(object)
-    this.resourceVersion = object.metadata.resourceVersion ?? this.resourceVersion
+    if (type !== 'BOOKMARK' && this.hasName(object)) {
+      if (type === 'DELETED') this.remove(objectKey(object), this.transformed(object))
+      else this.put(object)
+    }
+    const {resourceVersion} = (object as Partial<T> | null)?.metadata ?? {}
+    if (typeof resourceVersion === 'string') this.resourceVersion = resourceVersion
+  }
+
+  /** What has no name cannot be kept. Said once a minute at most. */
+  private hasName(object: T): boolean {
+    const {name, namespace = ''} = ((object as Partial<T> | null)?.metadata ?? {}) as Record<string, unknown>
+    if (typeof name === 'string' && name !== '' && typeof namespace === 'string') return true
+    const nowMs = this.options.clock.monotonicMs()
+    if (nowMs >= this.quietUntilMs)
+      this.options.log.warn('an object without a name is left out', {resource: this.path.resource})
+    if (nowMs >= this.quietUntilMs) this.quietUntilMs = nowMs + COMPLAINT_MS
+    return false
   }
 
   private put(object: T): void {

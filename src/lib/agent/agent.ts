@@ -176,7 +176,8 @@ function createWatches(
 ): Watches {
   const log = parts.loggers.log('watch')
   return new Watches({
-    informers: parts.informers,
+    ...parts,
+    log,
     cluster: reconciler.cluster,
     enroller,
     nodeName: options.nodeName,

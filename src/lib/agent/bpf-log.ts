@@ -2,9 +2,11 @@
 /** Log lines of the BPF programs, out of their ring buffer (contracts 4.7). */
 import {messageOf} from '../errors.ts'
 import type {BpfRing, Clock, Log} from '../ports.ts'
+import {CaseLog} from './case-log.ts'
 
 const POLL_MS = 50
 const RECORDS_PER_TURN = 512
+const RECORD_BYTES = 260
 const TEXT_OFFSET = 4
 const TEXT_BYTES = 255
 
@@ -15,14 +17,23 @@ export function followBpfLog(
   log: Log,
   onLine: (text: string) => void,
 ): () => void {
+  const cases = new CaseLog(log, clock)
   let stopped = false
   const turn = () => {
     if (stopped) return
     let records = 0
     try {
-      records = ring.drain(RECORDS_PER_TURN, (record) => onLine(recordText(record)))
+      records = ring.drain(RECORDS_PER_TURN, (record) => {
+        if (record.byteLength !== RECORD_BYTES)
+          cases.warn(
+            'length',
+            `a log record of the BPF programs has ${record.byteLength} bytes, not ${RECORD_BYTES}`,
+          )
+        const text = recordText(record)
+        if (text !== '') onLine(text)
+      })
     } catch (error) {
-      log.error(`cannot read the log of the BPF programs: ${messageOf(error)}`)
+      cases.warn('drain', `cannot read the log of the BPF programs: ${messageOf(error)}`)
     }
     clock.after(records === RECORDS_PER_TURN ? 0 : POLL_MS, turn)
   }

@@ -14,34 +14,64 @@ export interface RoutingMaps {
   readonly backend: BpfMap
 }
 
+interface ForeignEntry {
+  readonly map: BpfMap
+  readonly key: Uint8Array
+}
+
+/** In place of the text of a value that we would write with other bytes; so it is written anew. */
+const OTHER_BYTES = 'other bytes'
+
+/** An entry that leads to backend 0; 0 in the slots that we keep means that there is no entry. */
+const NO_BACKEND = -1
+
 /** Entries that one read takes; about 2 ms of decoding. */
 const CHUNK_ENTRIES = 512
 
 export class MapWriter {
   readonly actual: Actual
   readonly #maps: RoutingMaps
+  #foreign: readonly ForeignEntry[]
 
-  private constructor(maps: RoutingMaps, actual: Actual) {
+  private constructor(maps: RoutingMaps, actual: Actual, foreign: readonly ForeignEntry[]) {
     this.#maps = maps
     this.actual = actual
+    this.#foreign = foreign
   }
 
   /** Learns what the maps hold, in steps that leave the event loop free. @throws KernelError */
   static async open(maps: RoutingMaps): Promise<MapWriter> {
     const actual = new Actual()
-    await eachEntry(maps.backend, BACKEND, ({backendUid}, value) =>
-      actual.apply({kind: 'putBackend', id: backendUid, value}),
-    )
-    await eachEntry(maps.endpoint, ENDPOINT, ({serviceId, priority, index}, {backendUid}) => {
-      if (priority === 0) actual.apply({kind: 'putEndpoint', serviceId, index, backendId: backendUid})
+    await eachEntry(maps.backend, BACKEND, ({backendUid}, value, _key, bytes) => {
+      actual.apply({kind: 'putBackend', id: backendUid, value})
+      if (!isWritten(BACKEND, value, bytes)) actual.backends.set(backendUid, OTHER_BYTES)
     })
-    await eachEntry(maps.service, SERVICE, ({serviceId}, value) =>
-      actual.apply({kind: 'putService', id: serviceId, value}),
-    )
-    await eachEntry(maps.frontend, FRONTEND, ({address}, {upstreamId}) =>
-      actual.apply({kind: 'putFrontend', address: address ?? '::', upstreamId}),
-    )
-    return new MapWriter(maps, actual)
+    const foreign: ForeignEntry[] = []
+    const {maxEntries} = maps.endpoint.info
+    await eachEntry(maps.endpoint, ENDPOINT, ({serviceId, priority, index}, {backendUid}, key) => {
+      const isOurs = priority === 0 && index > 0 && index <= maxEntries
+      const backendId = backendUid === 0 ? NO_BACKEND : backendUid
+      if (isOurs) actual.apply({kind: 'putEndpoint', serviceId, index, backendId})
+      else foreign.push({map: maps.endpoint, key: key.slice()})
+    })
+    await eachEntry(maps.service, SERVICE, ({serviceId}, value, _key, bytes) => {
+      actual.apply({kind: 'putService', id: serviceId, value})
+      const count = actual.services.get(serviceId)?.count ?? 0
+      if (!isWritten(SERVICE, value, bytes)) actual.services.set(serviceId, {count, text: OTHER_BYTES})
+    })
+    await eachEntry(maps.frontend, FRONTEND, ({address}, {upstreamId}, key) => {
+      const isOurs = address !== null && isSame(encode(codecOf(FRONTEND.key), {address}), key)
+      if (isOurs) actual.apply({kind: 'putFrontend', address, upstreamId})
+      else foreign.push({map: maps.frontend, key: key.slice()})
+    })
+    return new MapWriter(maps, actual, foreign)
+  }
+
+  /** Deletes entries whose keys no agent of ours writes. Returns how many there were. @throws KernelError */
+  dropForeign(): number {
+    const found = this.#foreign.filter(({map, key}) => map.delete(key)).length
+    this.#foreign = []
+    return found
   }
 
   /** @throws KernelError, then nothing has changed. */
@@ -118,7 +148,7 @@ function codecOf<T>(codec: Codec<T> | undefined): Codec<T> {
 async function eachEntry<K, V>(
   map: BpfMap,
   row: MapRow<K, V>,
-  onEntry: (key: K, value: V) => void,
+  onEntry: (key: K, value: V, keyBytes: Uint8Array, valueBytes: Uint8Array) => void,
 ): Promise<void> {
   const key = codecOf(row.key)
   const value = codecOf(row.value)
@@ -126,7 +156,13 @@ async function eachEntry<K, V>(
     const keys = viewOf(batch.keys)
     const values = viewOf(batch.values)
     for (let entry = 0; entry < batch.count; entry += 1) {
-      onEntry(key.read(keys, entry * key.bytes), value.read(values, entry * value.bytes))
+      const at = {key: entry * key.bytes, value: entry * value.bytes}
+      onEntry(
+        key.read(keys, at.key),
+        value.read(values, at.value),
+        batch.keys.subarray(at.key, at.key + key.bytes),
+        batch.values.subarray(at.value, at.value + value.bytes),
+      )
     }
     await setImmediate()
   }
@@ -134,4 +170,12 @@ async function eachEntry<K, V>(
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function isWritten<K, V>(row: MapRow<K, V>, value: V, bytes: Uint8Array): boolean {
+  return isSame(encode(codecOf(row.value), value), bytes)
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, position) => byte === b[position])
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Keeps the four routing maps equal to the cluster, one service or pod at a time. */
+import {messageOf} from '../errors.ts'
 import {type ClusterListener, ClusterState} from './cluster.ts'
 import {type DesiredBackend, type DesiredFamily, desiredService} from './desired.ts'
 import {isMapFull} from './map-writer.ts'
 import {planService, planServiceRemoval} from './plan.ts'
 import {Routing, type RoutingParts} from './routing.ts'
 import {WorkQueue} from './work-queue.ts'
+
+const SWEEP_AGAIN_MS = 1000
 
 interface AppliedFamily {
   readonly id: number
@@ -192,8 +195,14 @@ export class Reconciler implements ClusterListener {
 
   #idle(): void {
     if (this.#swept) return
+    try {
+      this.#routing.sweep()
+    } catch (error) {
+      this.#parts.log.error(`cannot remove what is stale, trying again: ${messageOf(error)}`)
+      this.#parts.clock.after(SWEEP_AGAIN_MS, () => this.#idle())
+      return
+    }
     this.#swept = true
-    this.#routing.sweep()
     const {frontends, services, backends} = this.#parts.writer.actual
     const failed = this.problems().length
     const but = failed === 0 ? '' : `, but for ${failed} that failed (see /debug/ready)`

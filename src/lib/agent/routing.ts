@@ -110,8 +110,10 @@ export class Routing {
 
   /** What an earlier agent left and the cluster no longer has. */
   sweep(): void {
-    const {writer, ids} = this.#parts
+    const {writer, ids, log} = this.#parts
     const isWanted = (id: number) => this.#isWanted(id)
+    const foreign = writer.dropForeign()
+    if (foreign > 0) log.warn(`removed ${foreign} entries of routing maps that no agent of ours writes`)
     for (const address of [...writer.actual.frontends.keys()]) {
       if (this.claims.winner(address) === undefined) this.run([{kind: 'deleteFrontend', address}])
     }

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the agent watches (design section 4), reduced to what it uses. */
-import type {
-  EndpointSlice,
-  KubeObject,
-  Namespace,
-  NodeObject,
-  ObjectMeta,
-  Pod,
-  Service,
-} from '../model/kube.ts'
+import type {EndpointSlice, KubeObject, Namespace, NodeObject, Pod, Service} from '../model/kube.ts'
 import {objectKey, RESOURCES} from '../model/kube.ts'
-import type {Informer, Informers} from '../ports.ts'
+import type {Clock, Informer, Informers, Log} from '../ports.ts'
+import {CaseLog} from './case-log.ts'
 import type {ClusterState} from './cluster.ts'
 import type {Enroller} from './enroll.ts'
+import {reduceNamespace, reduceNode, reducePod, reduceService, reduceSlice} from './reduce.ts'
+import {SHAPES} from './shapes.ts'
 
 export interface WatchParts {
+  readonly clock: Clock
+  readonly log: Log
   readonly informers: Informers
   readonly cluster: ClusterState
   readonly enroller: Enroller
@@ -27,13 +24,17 @@ export interface WatchParts {
   readonly onSynced: () => void
 }
 
+const SHOWN_NAME = 100
+
 export class Watches {
   readonly #informers = new Map<string, Informer<never>>()
   readonly #waiting = new Set<string>()
   readonly #parts: WatchParts
+  readonly #cases: CaseLog
 
   constructor(parts: WatchParts) {
     this.#parts = parts
+    this.#cases = new CaseLog(parts.log, parts.clock)
   }
 
   start(): void {
@@ -72,7 +73,7 @@ export class Watches {
           if (previous !== undefined && previous.metadata.uid !== pod.metadata.uid)
             enroller.podDeleted(previous)
           cluster.setPod(pod)
-          if (pod.spec?.nodeName !== nodeName) return
+          if (pod.spec?.nodeName !== nodeName || pod.metadata.uid === undefined) return
           enroller.podChanged(pod)
           changed()
         },
@@ -94,14 +95,29 @@ export class Watches {
   ): void {
     const informer = this.#parts.informers.start<T>(RESOURCES[resource], {
       fieldSelector,
-      transform,
+      transform: (object) => this.#reduce(resource, object, transform),
       handler: {
-        onChange: (object, previous) => on.set(object, previous),
-        onDelete: (object) => on.delete(object),
+        onChange: (object, previous) => {
+          if (isNamed(object)) on.set(object, previous)
+        },
+        onDelete: (object) => {
+          if (isNamed(object)) on.delete(object)
+        },
         onSynced: () => this.#synced(resource),
       },
     })
     this.#informers.set(resource, informer as unknown as Informer<never>)
+  }
+
+  /** What is not as Kubernetes gives it is left out, and said; without a name nothing is left. */
+  #reduce<T extends KubeObject>(resource: string, object: T, reduce: (object: T) => T): T {
+    const onBad = (path: string) =>
+      this.#cases.warn(`${resource} ${path}`, `${resource}: a field is not what Kubernetes gives, left out`, {
+        field: path,
+        object: String(object.metadata.name).slice(0, SHOWN_NAME),
+      })
+    const clean = SHAPES[resource]?.(object, '', onBad) as T | undefined
+    return clean === undefined ? ({metadata: {}} as T) : reduce(clean)
   }
 
   #synced(resource: string): void {
@@ -121,85 +137,6 @@ export class Watches {
   }
 }
 
-function reduceMeta(metadata: ObjectMeta, used: Partial<ObjectMeta>): ObjectMeta {
-  const {name, namespace, uid, resourceVersion} = metadata
-  return withoutUndefined({name, namespace, uid, resourceVersion, ...used}) as ObjectMeta
-}
-
-function withoutUndefined<T extends object>(object: T): T {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T
-}
-
-function pick(
-  values: Readonly<Record<string, string>> | undefined,
-  isUsed: (name: string) => boolean,
-): Record<string, string> | undefined {
-  const used = Object.entries(values ?? {}).filter(([name]) => isUsed(name))
-  return used.length > 0 ? Object.fromEntries(used) : undefined
-}
-
-const USED_NAMES =
-  /istio\.io\/|^kmesh\.net\/|^app(\.kubernetes\.io\/(name|version))?$|^version$|^pod-template-hash$|^topology\.|^kubernetes\.io\/(service-name|config\.hash)$/
-
-function reduceNamespace(namespace: Namespace): Namespace {
-  return {metadata: reduceMeta(namespace.metadata, labelsOf(namespace.metadata))}
-}
-
-function labelsOf(metadata: ObjectMeta): Partial<ObjectMeta> {
-  const labels = pick(metadata.labels, (name) => USED_NAMES.test(name))
-  return labels === undefined ? {} : {labels}
-}
-
-function reduceNode({metadata, spec, status}: NodeObject): NodeObject {
-  return {
-    metadata: reduceMeta(metadata, labelsOf(metadata)),
-    spec: withoutUndefined({podCIDR: spec?.podCIDR, podCIDRs: spec?.podCIDRs}) as NonNullable<
-      NodeObject['spec']
-    >,
-    status: {addresses: status?.addresses ?? []},
-  }
-}
-
-function reduceService({metadata, spec}: Service): Service {
-  return {metadata: reduceMeta(metadata, {}), spec: spec ?? {}}
-}
-
-function reduceSlice({metadata, addressType, endpoints, ports}: EndpointSlice): EndpointSlice {
-  return {
-    metadata: reduceMeta(metadata, labelsOf(metadata)),
-    addressType,
-    ports: ports ?? [],
-    endpoints: (endpoints ?? []).map(({addresses, conditions, targetRef}) =>
-      withoutUndefined({addresses: addresses.slice(0, 1), conditions, targetRef}),
-    ) as NonNullable<EndpointSlice['endpoints']>,
-  }
-}
-
-function reducePod({metadata, spec, status}: Pod): Pod {
-  const annotations = pick(metadata.annotations, (name) => USED_NAMES.test(name))
-  const owners = metadata.ownerReferences?.filter((owner) => owner.controller === true)
-  const ready = status?.conditions?.filter((condition) => condition.type === 'Ready')
-  return {
-    metadata: reduceMeta(metadata, {
-      ...labelsOf(metadata),
-      ...(annotations === undefined ? {} : {annotations}),
-      ...(owners === undefined || owners.length === 0 ? {} : {ownerReferences: owners}),
-      ...(metadata.deletionTimestamp === undefined ? {} : {deletionTimestamp: metadata.deletionTimestamp}),
-    }),
-    spec: withoutUndefined({
-      nodeName: spec?.nodeName,
-      hostNetwork: spec?.hostNetwork,
-      serviceAccountName: spec?.serviceAccountName,
-      containers: [],
-    }) as NonNullable<Pod['spec']>,
-    status: withoutUndefined({
-      phase: status?.phase,
-      podIP: status?.podIP,
-      podIPs: status?.podIPs,
-      conditions: ready?.map(({type, status: state}) => ({type, status: state})),
-      containerStatuses: status?.containerStatuses?.map(({name, ready: isReady, restartCount, containerID}) =>
-        withoutUndefined({name, ready: isReady, restartCount, containerID}),
-      ),
-    }) as NonNullable<Pod['status']>,
-  }
+function isNamed({metadata}: KubeObject): boolean {
+  return metadata.name !== undefined
 }
