@@ -35,25 +35,32 @@ const MAX_PAUSE_MS = 2000
  * @throws what a look throws once time is up, or when the signal is aborted its reason
  */
 export async function waitForAgents(request: RolloutRequest): Promise<readonly NodeProgress[]> {
-  const {kube, namespace, clock, timeoutMs, signal} = request
+  const {clock, timeoutMs, signal} = request
   const deadlineMs = clock.monotonicMs() + timeoutMs
-  const failures = new Map<string, string>()
-  let told = -1
+  const look = watcherOf(request)
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     const isLast = clock.monotonicMs() >= deadlineMs
     try {
-      const {nodes, isSettled} = await lookAtAgents(kube, namespace, signal)
-      const ready = nodes.filter(({isReady}) => isReady).length
-      if (ready !== told) request.onProgress(ready, nodes.length)
-      told = ready
-      for (const {node, pod, hasFailed, reason} of nodes)
-        if (hasFailed) failures.set(`${node}/${pod}`, reason)
-      if (isLast || (isSettled && ready === nodes.length))
-        return nodes.map((node) => remembered(node, failures))
+      const {nodes, isSettled} = await look()
+      if (isLast || (isSettled && nodes.every(({isReady}) => isReady))) return nodes
     } catch (error) {
       if (isLast || signal.aborted) throw error
     }
     await clock.sleep(Math.min(pauseMs, Math.max(0, deadlineMs - clock.monotonicMs())), signal)
+  }
+}
+
+/** Looks that know what the ones before have seen, and tell when there is something to tell. */
+function watcherOf({kube, namespace, signal, onProgress}: RolloutRequest): () => Promise<Look> {
+  const failures = new Map<string, string>()
+  let told = -1
+  return async () => {
+    const {nodes, isSettled} = await lookAtAgents(kube, namespace, signal)
+    for (const {node, pod, hasFailed, reason} of nodes) if (hasFailed) failures.set(`${node}/${pod}`, reason)
+    const ready = nodes.filter(({isReady}) => isReady).length
+    if (ready !== told) onProgress(ready, nodes.length)
+    told = ready
+    return {nodes: nodes.map((node) => remembered(node, failures)), isSettled}
   }
 }
 
@@ -63,12 +70,13 @@ function remembered(node: NodeProgress, failures: ReadonlyMap<string, string>): 
   return node.isReady || node.hasFailed || reason === undefined ? node : {...node, hasFailed: true, reason}
 }
 
-/** `isSettled`: the controller has seen the newest DaemonSet and has a pod of it on every node. */
-async function lookAtAgents(
-  kube: Kube,
-  namespace: string,
-  signal: AbortSignal,
-): Promise<{readonly nodes: readonly NodeProgress[]; readonly isSettled: boolean}> {
+interface Look {
+  readonly nodes: readonly NodeProgress[]
+  /** The controller has seen the newest DaemonSet and has a pod of it on every node. */
+  readonly isSettled: boolean
+}
+
+async function lookAtAgents(kube: Kube, namespace: string, signal: AbortSignal): Promise<Look> {
   const set = await findObject<DaemonSet>(
     kube,
     {...RESOURCES.daemonsets, namespace, name: DAEMON_NAME},
