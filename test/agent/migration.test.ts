@@ -8,10 +8,10 @@ import {afterEach, beforeEach, describe, test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {Worker} from 'node:worker_threads'
 import type {DataPlane} from '../../src/lib/agent/loader.ts'
-import {LayoutError} from '../../src/lib/errors.ts'
+import {KernelError, LayoutError} from '../../src/lib/errors.ts'
 import {decode, encode} from '../../src/lib/model/codec.ts'
 import {GLOBALS, MANAGE} from '../../src/lib/model/maps.ts'
-import type {BpfMap} from '../../src/lib/ports.ts'
+import type {Bpf, BpfMap} from '../../src/lib/ports.ts'
 import type {ChurnData, ChurnResult} from '../adapters/churn-client.ts'
 import {OBJECT_FILE, skipReason} from '../adapters/kernel-fixture.ts'
 import {
@@ -203,6 +203,37 @@ describe('migration of maps', {skip: skipReason() || noCompiler()}, () => {
     assert.ok(NEW_PEERS.includes(world.connectOnce()))
     using map = world.open('km_endpoint')
     assert.equal(map.info.maxEntries, 2)
+  })
+
+  test('links that cannot be updated: the old programs serve, it is said, and tried again', async () => {
+    using variant = new Variant(longerService)
+    world.loadOld(variant.objectFile)
+    const links = world.links()
+    let isRefusing = true
+    const load: Bpf['load'] = (request) => {
+      if (isRefusing && request.attachments.length > 0)
+        throw new KernelError('BPF_LINK_UPDATE', 1, 'the link')
+      return world.bpf.load(request)
+    }
+    const {bpf} = world
+    const layouts: Bpf['layouts'] = (file) => bpf.layouts(file)
+    const openPinned: Bpf['openPinned'] = (pin) => bpf.openPinned(pin)
+    const openRing: Bpf['openRing'] = (pin) => bpf.openRing(pin)
+    plane = world.start(OBJECT_FILE, {
+      bpf: {layouts, load, openPinned, openRing, unpin: (pin) => bpf.unpin(pin)},
+    })
+    assert.match(plane.migration?.problems().join() ?? '', /earlier version serve until/)
+    await world.follow(plane)
+    assert.match(
+      plane.migration?.problems().join() ?? '',
+      /still use the maps of an earlier version: BPF_LINK_UPDATE/,
+    )
+    assert.deepEqual(world.links(), links)
+    assert.ok(OLD_PEERS.includes(world.connectOnce()))
+    isRefusing = false
+    await world.clock.advance(10_000)
+    assert.deepEqual(plane.migration?.problems(), [])
+    assert.ok(NEW_PEERS.includes(world.connectOnce()))
   })
 
   test('a program that the verifier refuses: the old ones serve on', () => {

@@ -102,7 +102,8 @@ export class Migration {
   }
 
   problems(): readonly string[] {
-    return this.#problem === undefined ? [] : [this.#problem]
+    if (this.#isDone) return []
+    return [this.#problem ?? 'the programs of an earlier version serve until the new maps hold the cluster']
   }
 
   stop(): void {
@@ -114,7 +115,6 @@ export class Migration {
     if (this.#isDone || this.#isStopped) return
     try {
       this.swap()
-      this.#problem = undefined
     } catch (error) {
       this.#problem = `the programs still use the maps of an earlier version: ${messageOf(error)}`
       this.#parts.log.error(`${this.#problem}; trying again in ${RETRY_MS / 1000} s`)
