@@ -35,8 +35,8 @@ const NODE = 'node-2'
  * preStop sleep for it, as it needs one for kube-proxy.
  */
 const SERVE_ON_MS = 8000
-/** Of a client every 20 ms. */
-const GAP_ERRORS = 5
+/** Of a client every 20 ms: 300 ms more than a pod outside the mesh sees. */
+const GAP_ERRORS = 15
 
 suite(`${RESTARTS} restarts, ${REPLACEMENTS} replaced pods`, {skip: SANDBOX_ONLY || noCompiler()}, () => {
   let sandbox: Sandbox
@@ -145,7 +145,8 @@ suite(`${RESTARTS} restarts, ${REPLACEMENTS} replaced pods`, {skip: SANDBOX_ONLY
     const results = await Promise.all(clients.map(resultOf))
     for (const result of results) t.diagnostic(describe(result))
     const [enrolled, outside] = results.map(({sums}) => sums.errors)
-    // The rules of the cluster have a gap of some ms between the last old server and the first new one, for both.
+    // Between the last old server and the first new one the rules of the cluster have a gap, for both; a kernel that
+    // kept dead endpoints would add seconds.
     assert.ok((enrolled ?? 0) <= (outside ?? 0) + GAP_ERRORS, results.map(describe).join('; '))
   })
 })
