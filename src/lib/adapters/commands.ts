@@ -8,7 +8,7 @@ import type {CommandRequest, Commands, ProcessExit, ProcessRequest, RunningProce
 const DEFAULT_TIMEOUT_MS = 10_000
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 
-/** The shell puts itself into the cgroup before it becomes the program: nothing of it ever runs outside. */
+/** The shell puts itself into the cgroup before it becomes the program: nothing of that ever runs outside. */
 const ENTER_CGROUP = 'echo 0 > "$1" || exit 125; shift; exec "$@"'
 
 export function systemCommands(): Commands {
@@ -31,11 +31,12 @@ export function enterPrefix(
   where: Pick<ProcessRequest, 'namespacePath' | 'cgroupPath' | 'user' | 'group'>,
 ): string[] {
   const prefix: string[] = []
+  // The namespace comes first: a process in a pod's cgroup is taken for one of the pod, wherever it is.
+  if (where.namespacePath !== undefined)
+    prefix.push(toolPath('nsenter'), `--net=${where.namespacePath}`, '--')
   if (where.cgroupPath !== undefined) {
     prefix.push('/bin/sh', '-c', ENTER_CGROUP, 'sh', `${where.cgroupPath}/cgroup.procs`)
   }
-  if (where.namespacePath !== undefined)
-    prefix.push(toolPath('nsenter'), `--net=${where.namespacePath}`, '--')
   prefix.push(...userPrefix(where.user ?? 0, where.group ?? 0))
   return prefix
 }
