@@ -67,6 +67,16 @@ test('a namespace that is seen again in time starts anew', async () => {
   assert.deepEqual(cookies(), ['8'])
 })
 
+test('the network namespace of the node is released: no pod of the host network is enrolled', async () => {
+  const {node, manage, start, clock, cookies, log} = createWorld()
+  manage.update(key(5), VALUE)
+  node.paths.set('/netns/5/node', 'node-namespace')
+  start().start()
+  await clock.advance(31_000)
+  assert.deepEqual(cookies(), [])
+  assert.match(log.lines.join('\n'), /warn released namespace 5: it is the node's own/)
+})
+
 test('entries by address stay while a pod has it', async () => {
   const {manage, start, clock, bpf} = createWorld()
   manage.update(key(10, 0, 0, 1), VALUE)

@@ -87,23 +87,29 @@ export class StrayCookies {
     }
   }
 
-  /** Cookies of every network namespace of this machine. */
-  async #living(): Promise<ReadonlySet<string>> {
+  /** Cookies of every network namespace of this machine; true for those of the node itself. */
+  async #living(): Promise<ReadonlyMap<string, boolean>> {
     const {proc, netns} = this.#parts
-    const living = new Set<string>()
+    const ofNode = proc.nodeNamespaces()
+    const living = new Map<string, boolean>()
     for (const [position, {path, identity}] of (await proc.networkNamespaces()).entries()) {
       if (position % TURN_NAMESPACES === TURN_NAMESPACES - 1) await setImmediate()
       if (proc.identityOf(path) !== identity) continue
-      living.add(netns.cookie(path).toString())
+      living.set(netns.cookie(path).toString(), ofNode.has(identity))
     }
     return living
   }
 
-  #judge(stray: Stray, {cookies, addresses}: KnownMarks, living: ReadonlySet<string>): void {
+  #judge(stray: Stray, {cookies, addresses}: KnownMarks, living: ReadonlyMap<string, boolean>): void {
     const {clock, log, manage} = this.#parts
     const key = hex(stray.bytes)
     const subject = stray.cookie === null ? stray.address : `namespace ${stray.cookie}`
     if (stray.cookie !== null && cookies.has(stray.cookie)) return
+    if (stray.cookie !== null && living.get(stray.cookie) === true) {
+      manage.delete(stray.bytes)
+      log.warn(`released ${subject}: it is the node's own, which is never enrolled`)
+      return
+    }
     if (
       (stray.cookie !== null && living.has(stray.cookie)) ||
       (stray.address !== null && addresses.has(stray.address))
