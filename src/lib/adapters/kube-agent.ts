@@ -4,7 +4,8 @@ import type {TLSSocket} from 'node:tls'
 import {Agent, type Dispatcher, ProxyAgent} from 'undici'
 import {KmeshError} from '../errors.ts'
 import type {Clock} from '../ports.ts'
-import type {Connection, Credentials} from './kubeconfig.ts'
+import type {Connection} from './kubeconfig.ts'
+import type {Credentials} from './kubeconfig-credentials.ts'
 import {TlsConnector} from './tls-connector.ts'
 
 export interface KubeAgentOptions {

@@ -5,7 +5,8 @@ import {EXIT, type KmeshError, type Phase, TimeoutError, UnreachableError} from 
 import type {Clock, Log} from '../ports.ts'
 import {KubeAgent} from './kube-agent.ts'
 import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
-import type {Connection, Credentials} from './kubeconfig.ts'
+import type {Connection} from './kubeconfig.ts'
+import type {Credentials} from './kubeconfig-credentials.ts'
 import {textOf} from './lines.ts'
 import type {TlsConnector} from './tls-connector.ts'
 

@@ -11,7 +11,7 @@ import {EXIT, type KmeshError, messageOf, TimeoutError, UnreachableError} from '
 import {RESOURCES} from '../model/kube.ts'
 import type {Clock} from '../ports.ts'
 import {type Intent, statusError} from './kube-errors.ts'
-import type {Credentials} from './kubeconfig.ts'
+import type {Credentials} from './kubeconfig-credentials.ts'
 import type {TlsConnector} from './tls-connector.ts'
 
 export interface PortForwardRequest {
