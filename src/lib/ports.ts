@@ -154,12 +154,12 @@ export interface Admin {
    * @throws UnreachableError, TimeoutError, DaemonError (status and the daemon's text)
    */
   call<E extends EndpointName>(endpoint: E, params: Params<E>, options?: KubeReadOptions): Promise<Reply<E>>
-  /** The lines of a newline-delimited JSON answer, each one parsed; limits on line length hold. */
+  /** The lines of a newline-delimited JSON answer, each one parsed, as many as came together; limits on line length hold. */
   lines<E extends EndpointName>(
     endpoint: E,
     params: Params<E>,
     options?: KubeReadOptions,
-  ): AsyncIterable<Readonly<Record<string, unknown>>>
+  ): AsyncIterable<readonly Readonly<Record<string, unknown>>[]>
   /** The members of a JSON object as they come, lists element by element: limits hold for each element. */
   members<E extends EndpointName>(
     endpoint: E,

@@ -4,8 +4,10 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
 import {filledFlag, kubeFlags, meshFlags, outputFlags, targetFlags} from '../../lib/cli/flags.ts'
 import {UsageError} from '../../lib/errors.ts'
-import {normalText} from '../../lib/model/map-item.ts'
-import {collectMaps, type DumpRequest, streamMaps} from '../../lib/ops/dump.ts'
+import {normalText, sortKey} from '../../lib/model/map-item.ts'
+import type {DaemonAccess} from '../../lib/ops/access.ts'
+import {type DumpRequest, streamMaps} from '../../lib/ops/dump.ts'
+import {type SortedFormat, SortedItems} from '../../lib/render/sorted-items.ts'
 import {mapView} from '../../lib/render/views-map.ts'
 
 export default class DumpMaps extends BaseCommand<typeof DumpMaps> {
@@ -33,15 +35,23 @@ export default class DumpMaps extends BaseCommand<typeof DumpMaps> {
   protected async execute(): Promise<void> {
     const request = this.request()
     const access = await this.daemonAccess()
-    if (this.format !== 'jsonl') {
-      await this.present(await collectMaps(access, request), mapView(request.raw))
-      return
-    }
+    if (this.format !== 'jsonl') return this.showSorted(access, request, this.format as SortedFormat)
     const outcome = await streamMaps(access, request, (item) => this.emit('ITEM', item))
     for (const error of outcome.errors) await this.emit('ERROR', error)
     for (const warning of outcome.warnings) await this.emit('WARNING', warning)
     await this.emit('SUMMARY', outcome.summary)
     this.finish(outcome)
+  }
+
+  private async showSorted(access: DaemonAccess, request: DumpRequest, format: SortedFormat): Promise<void> {
+    const view = mapView(request.raw)
+    const sorted = new SortedItems(format, view, this.renderContext)
+    const outcome = await streamMaps(access, request, (item) => {
+      sorted.add(item, {node: item.node, list: item.map, key: sortKey(item.key)})
+      return undefined
+    })
+    const report = {...outcome, items: []}
+    await this.presentPieces(sorted.pieces(report), sorted.count, report, view)
   }
 
   private request(): DumpRequest {

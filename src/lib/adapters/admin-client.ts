@@ -9,7 +9,7 @@ import {requestError} from './admin-failure.ts'
 import {daemonError, parseJson, readyReply, requestOf, type WireRequest} from './admin-wire.ts'
 import {GarbageMeter, garbageCollector} from './garbage.ts'
 import {Gate} from './gate.ts'
-import {linesOf, membersOf, textOf} from './lines.ts'
+import {lineGroups, membersOf, textOf} from './lines.ts'
 import {Stopwatch} from './stopwatch.ts'
 
 const MAX_LINE_BYTES = 1024 * 1024
@@ -37,6 +37,27 @@ export function createDialer(options: DialerOptions): AdminDialer {
       await Promise.all([...open].map((admin) => admin.close()))
     },
   }
+}
+
+type Line = Readonly<Record<string, unknown>>
+
+/** All lines before the first one that is wrong, which is the failure. */
+function parseLines(
+  endpoint: EndpointName,
+  texts: readonly string[],
+): {readonly values: readonly Line[]; readonly failure?: {readonly error: unknown}} {
+  const values: Line[] = []
+  try {
+    for (const text of texts) {
+      if (text === '' || text.trim() === '') continue
+      const value = parseJson(text)
+      checkReply(endpoint, value)
+      values.push(value as Line)
+    }
+  } catch (error) {
+    return {values, failure: {error}}
+  }
+  return {values}
 }
 
 /** What is known of one daemon, for the whole run: endpoints come and go. */
@@ -87,14 +108,13 @@ class HttpAdmin implements Admin {
     endpoint: E,
     params: Params<E>,
     options: KubeReadOptions = {},
-  ): AsyncGenerator<Readonly<Record<string, unknown>>, void, undefined> {
-    for await (const line of this.stream(endpoint, params, options, (chunks) =>
-      linesOf(chunks, MAX_LINE_BYTES),
+  ): AsyncGenerator<readonly Line[], void, undefined> {
+    for await (const texts of this.stream(endpoint, params, options, (chunks) =>
+      lineGroups(chunks, MAX_LINE_BYTES),
     )) {
-      if (line.trim() === '') continue
-      const value = parseJson(line)
-      checkReply(endpoint, value)
-      yield value as Readonly<Record<string, unknown>>
+      const {values, failure} = parseLines(endpoint, texts)
+      if (values.length > 0) yield values
+      if (failure !== undefined) throw failure.error
     }
   }
 

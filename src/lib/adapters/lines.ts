@@ -3,41 +3,61 @@ import {UnreachableError} from '../errors.ts'
 import type {Member} from '../ports.ts'
 import {MemberReader} from './json-members.ts'
 
+const LINE_BREAK = 10
+
 /**
  * Lines of a byte stream, without their line breaks; the last one may lack its own. Bytes that are no UTF-8
- * become U+FFFD. Holds one line at a time.
+ * become U+FFFD. Holds one chunk and one line at a time.
  *
- * @throws UnreachableError `read` for a line of more than `maxLineBytes`.
+ * @throws UnreachableError `read` for a line of more than `maxLineBytes`, after those before it.
  */
 export async function* linesOf(
   chunks: AsyncIterable<Uint8Array>,
   maxLineBytes: number,
 ): AsyncGenerator<string, void, undefined> {
+  for await (const lines of lineGroups(chunks, maxLineBytes)) yield* lines
+}
+
+/** The same lines, those that ended in one chunk together. */
+export async function* lineGroups(
+  chunks: AsyncIterable<Uint8Array>,
+  maxLineBytes: number,
+): AsyncGenerator<readonly string[], void, undefined> {
   let parts: Uint8Array[] = []
   let held = 0
-  const take = (part: Uint8Array): string => {
-    const line =
-      parts.length === 0
-        ? Buffer.from(part.buffer, part.byteOffset, part.length)
-        : Buffer.concat([...parts, part])
-    parts = []
-    held = 0
-    return line.toString('utf8')
-  }
   for await (const chunk of chunks) {
-    let start = 0
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      if (held + end - start > maxLineBytes) throw tooLong(maxLineBytes)
-      yield take(chunk.subarray(start, end))
-      start = end + 1
+    const end = chunk.lastIndexOf(LINE_BREAK)
+    if (end >= 0) {
+      const whole = joined(parts, chunk.subarray(0, end))
+      const good = goodBytes(whole, maxLineBytes)
+      if (good > 0) yield whole.toString('utf8', 0, good - 1).split('\n')
+      if (good <= whole.length) throw tooLong(maxLineBytes)
+      parts = []
+      held = 0
     }
-    if (start < chunk.length) {
-      held += chunk.length - start
-      if (held > maxLineBytes) throw tooLong(maxLineBytes)
-      parts.push(chunk.subarray(start))
-    }
+    const rest = chunk.subarray(end + 1)
+    held += rest.length
+    if (held > maxLineBytes) throw tooLong(maxLineBytes)
+    if (rest.length > 0) parts.push(rest)
   }
-  if (parts.length > 0) yield take(new Uint8Array(0))
+  if (parts.length > 0) yield [joined(parts, new Uint8Array(0)).toString('utf8')]
+}
+
+function joined(parts: readonly Uint8Array[], last: Uint8Array): Buffer {
+  if (parts.length === 0) return Buffer.from(last.buffer, last.byteOffset, last.length)
+  return Buffer.concat([...parts, last])
+}
+
+/** Length, with their line breaks, of the lines before the first one that is too long; the last one's stands behind `bytes`. */
+function goodBytes(bytes: Buffer, maxLineBytes: number): number {
+  let start = 0
+  while (bytes.length - start > maxLineBytes) {
+    const found = bytes.indexOf(LINE_BREAK, start)
+    const end = found < 0 ? bytes.length : found
+    if (end - start > maxLineBytes) return start
+    start = end + 1
+  }
+  return bytes.length + 1
 }
 
 /** The members of one JSON object, a chunk's at a time. @throws UnreachableError of {@link MemberReader} */

@@ -9,6 +9,7 @@ import {
   type FormatName,
   jsonLine,
   jsonText,
+  type RenderContext,
   type StreamType,
   type View,
   yamlText,
@@ -72,12 +73,26 @@ export abstract class OutputCommand<C extends typeof Command> extends Command {
     view: View<T>,
     options: {readonly findings?: boolean} = {},
   ): Promise<void> {
+    const pieces = piecesOf(this.format, report, view, this.renderContext)
+    await this.presentPieces(pieces, report.items.length, report, view, options)
+  }
+
+  protected get renderContext(): RenderContext {
     const headers = this.known['no-headers'] !== true
-    const context = {nowMs: this.clock.nowMs(), color: this.terminal.colorOut, headers}
-    for await (const piece of piecesOf(this.format, report, view, context)) await this.terminal.out(piece)
+    return {nowMs: this.clock.nowMs(), color: this.terminal.colorOut, headers}
+  }
+
+  /** The same for a result whose `count` items are in its text only. */
+  protected async presentPieces<T>(
+    pieces: AsyncIterable<string>,
+    count: number,
+    report: Report<T>,
+    view: View<T>,
+    options: {readonly findings?: boolean} = {},
+  ): Promise<void> {
+    for await (const piece of pieces) await this.terminal.out(piece)
     if (!FORMATS[this.format].machine && this.format !== 'name') {
-      if (report.items.length === 0 && report.errors.length === 0)
-        this.say(view.empty ?? 'No resources found')
+      if (count === 0 && report.errors.length === 0) this.say(view.empty ?? 'No resources found')
       const totals = view.totals?.(report)
       if (totals !== undefined) this.say(totals)
     }

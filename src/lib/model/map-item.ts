@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One entry of a BPF map as commands show it, and the filters on it. */
 import ipaddr from 'ipaddr.js'
-import {compareText} from './report.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
 
@@ -62,45 +61,53 @@ export function normalText(text: string): string {
   return ipaddr.isValid(text) && /[.:]/.test(text) ? ipaddr.process(text).toString() : text
 }
 
-/** By node, map, then key: numbers as numbers, field by field. Entries without keys keep their order. */
-export function sortItems(items: readonly MapItem[]): MapItem[] {
-  // What a key sorts by is made once an entry, not once a comparison.
-  const keyed = items.map((item) => ({item, parts: partsOf(item.key)}))
-  keyed.sort(
-    (a, b) =>
-      compareText(a.item.node, b.item.node) ||
-      compareText(a.item.map, b.item.map) ||
-      compareParts(a.parts, b.parts),
-  )
-  return keyed.map(({item}) => item)
+/**
+ * Text that compares as keys of one map are sorted: field by field, numbers as numbers, addresses by their bytes,
+ * IPv4 first. Entries without keys are all the same.
+ */
+export function sortKey(key: Fields | null): string {
+  if (key === null) return ''
+  return Object.values(key).map(sortText).join(FIELD_END)
 }
 
-type Part = number | string
+/** Less than every character of a field, so that `a` comes before `ab`. */
+const FIELD_END = '\0'
+const NUMBER_DIGITS = 14
 
-function partsOf(key: Fields | null): readonly Part[] {
-  if (key === null) return []
-  return Object.values(key).map((value) => (typeof value === 'number' ? value : sortText(value)))
-}
-
-function compareParts(a: readonly Part[], b: readonly Part[]): number {
-  for (const [index, one] of a.entries()) {
-    const other = b[index]
-    if (other === undefined) return 0
-    const order =
-      typeof one === 'number' && typeof other === 'number'
-        ? one - other
-        : compareText(String(one), String(other))
-    if (order !== 0) return order
-  }
-  return 0
-}
-
-/** Addresses sort by their bytes, IPv4 first. */
+/** No layout has numbers that are no integers of 53 bits: should some come, their order is that of their text. */
 function sortText(value: unknown): string {
+  if (typeof value === 'number') {
+    const isPlain = Number.isSafeInteger(value) && value >= 0
+    return isPlain ? value.toString(16).padStart(NUMBER_DIGITS, '0') : String(value)
+  }
   const text = typeof value === 'string' ? value : JSON.stringify(value)
-  const quad = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number)
-  if (quad?.every((byte) => byte < 256)) return `4${Buffer.from(quad).toString('hex')}`
-  if (!/^[\da-fA-F:.]+$/.test(text) || !ipaddr.isValid(text) || !/[.:]/.test(text)) return text
+  const quad = quadNumber(text)
+  if (quad !== undefined) return `4${quad.toString(16).padStart(8, '0')}`
+  if (!/^[\da-fA-F:.]+$/.test(text) || !/[.:]/.test(text) || !ipaddr.isValid(text)) return text
   const bytes = ipaddr.parse(text).toByteArray()
   return `${bytes.length === 4 ? '4' : '6'}${Buffer.from(bytes).toString('hex')}`
 }
+
+/** The four bytes of `10.0.0.1` as one number. A loop, because a large map has many keys. */
+function quadNumber(text: string): number | undefined {
+  let quad = 0
+  let byte = 0
+  let digits = 0
+  let dots = 0
+  for (let at = 0; at <= text.length; at += 1) {
+    const code = at < text.length ? text.charCodeAt(at) : DOT
+    if (code >= ZERO && code <= ZERO + 9 && digits < 3) {
+      byte = byte * 10 + code - ZERO
+      digits += 1
+    } else if (code === DOT && digits > 0 && byte < 256 && dots < 4) {
+      quad = quad * 256 + byte
+      byte = 0
+      digits = 0
+      dots += 1
+    } else return undefined
+  }
+  return dots === 4 ? quad : undefined
+}
+
+const DOT = 46
+const ZERO = 48

@@ -9,7 +9,7 @@ import {decodeKernelNative, type KernelNativeDump} from '../model/kernel-native.
 import type {Fields} from '../model/map-item.ts'
 import type {Admin, Member} from '../ports.ts'
 import {requireMode} from './dialect.ts'
-import type {Entry, MapFailure, MapSource, ReadContext} from './dump-read.ts'
+import {type Entry, type MapFailure, type MapSource, mapError, type ReadContext} from './dump-source.ts'
 
 /** Names are those of v1.0 and later; older daemons call the same maps by longer names. */
 const KERNEL_NATIVE_MAPS = {
@@ -18,22 +18,40 @@ const KERNEL_NATIVE_MAPS = {
   km_routerconfig: 'routes',
 } as const satisfies Readonly<Record<string, keyof KernelNativeDump>>
 
-/** @throws KmeshError `NotSupportedByDaemon` where the dialect has no dump in the daemon's mode */
-export async function goMaps(admin: Admin, dialect: Dialect, context: ReadContext): Promise<MapSource> {
+/**
+ * @param wanted - empty: every map of the daemon's mode
+ * @throws KmeshError `NotSupportedByDaemon` where the dialect has no dump in the daemon's mode
+ */
+export async function goMaps(
+  admin: Admin,
+  dialect: Dialect,
+  wanted: readonly string[],
+  context: ReadContext,
+): Promise<MapSource> {
   const mode = await requireMode(admin, dialect, context.signal)
   const path = dialect.row.bpfDump[mode]
   if (path === null) throw notSupported(dialect, FEATURES.bpfDumpDualEngine)
   const isDual = mode === 'dual-engine'
+  const readable = Object.keys(isDual ? DUAL_ENGINE_MAPS : KERNEL_NATIVE_MAPS)
+  const maps = wanted.length === 0 ? readable : wanted.filter((map) => readable.includes(map))
+  const unknown = wanted.flatMap((map) => {
+    const error = mapError(map, {readable, unreadable: new Map()})
+    return error === undefined ? [] : [{map, error}]
+  })
   return {
-    readable: Object.keys(isDual ? DUAL_ENGINE_MAPS : KERNEL_NATIVE_MAPS),
-    unreadable: new Map(),
+    skipped: new Map(),
     hasKeys: false,
-    entries: (maps) =>
-      isDual
+    entries: async function* () {
+      if (unknown.length > 0) yield unknown
+      if (maps.length === 0) return
+      yield* isDual
         ? dualEngine(admin, dialect, path, maps as readonly DualEngineMap[], context)
-        : kernelNative(admin, path, maps, context),
+        : kernelNative(admin, path, maps, context)
+    },
   }
 }
+
+type Found = readonly (Entry | MapFailure)[]
 
 function entry(map: string, value: Fields): Entry {
   return {map, key: null, value, names: {}, keyHex: null, valueHex: null}
@@ -44,15 +62,15 @@ async function* kernelNative(
   path: string,
   maps: readonly string[],
   {signal}: ReadContext,
-): AsyncGenerator<Entry | MapFailure, void, undefined> {
+): AsyncGenerator<Found, void, undefined> {
   const dump = await admin.call('bpfDump', {path}, {signal})
   for (const map of maps) {
     try {
       const parts = decodeKernelNative(dump, `map ${map}`)
       const part = KERNEL_NATIVE_MAPS[map as keyof typeof KERNEL_NATIVE_MAPS]
-      for (const value of parts[part] as unknown as readonly Fields[]) yield entry(map, value)
+      yield (parts[part] as unknown as readonly Fields[]).map((value) => entry(map, value))
     } catch (error) {
-      yield {map, error}
+      yield [{map, error}]
     }
   }
 }
@@ -63,18 +81,15 @@ async function* dualEngine(
   path: string,
   maps: readonly DualEngineMap[],
   {podIp, signal}: ReadContext,
-): AsyncGenerator<Entry | MapFailure, void, undefined> {
+): AsyncGenerator<Found, void, undefined> {
   const reader = new DocumentReader(maps, dialect.row.bpfShape, podIp)
   for await (const members of admin.members('bpfDump', {path}, {signal})) {
-    for (const member of members) {
-      const found = reader.read(member)
-      if (found !== undefined) yield found
-    }
+    const found = members.map((member) => reader.read(member)).filter((one) => one !== undefined)
+    if (found.length > 0) yield found
   }
-  for (const map of reader.missing()) yield {map, error: noList(map)}
-  for (const value of await repaired(admin, dialect, reader.cut, signal)) {
-    yield entry('km_backend', markDnsProxy(value, podIp))
-  }
+  yield reader.missing().map((map) => ({map, error: noList(map)}))
+  const repairedValues = await repaired(admin, dialect, reader.cut, signal)
+  yield repairedValues.map((value) => entry('km_backend', markDnsProxy(value, podIp)))
 }
 
 /** How far one map of the document is read. */

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Dumps BPF maps of many daemons. */
-import {KmeshError} from '../errors.ts'
 import {backendOf, memoryWarnings} from '../model/backend.ts'
-import {type MapFilter, type MapItem, matchesFilter, sortItems} from '../model/map-item.ts'
+import {type MapFilter, type MapItem, matchesFilter} from '../model/map-item.ts'
 import {compareText, type Report, type ReportError, type ReportWarning} from '../model/report.ts'
 import type {Admin} from '../ports.ts'
 import type {DaemonAccess} from './access.ts'
 import {type FoundDaemon, findDaemons} from './daemons.ts'
 import {readDialect} from './dialect.ts'
-import {type Entry, type MapSource, openMaps} from './dump-read.ts'
+import {goMaps} from './dump-read-go.ts'
+import {ownMaps} from './dump-read-own.ts'
+import type {Entry} from './dump-source.ts'
 import {fanOut, targetError} from './fan-out.ts'
 
 export interface DumpRequest {
@@ -20,18 +21,9 @@ export interface DumpRequest {
 }
 
 /** Takes one entry; the daemon is read no faster than this resolves. */
-export type MapSink = (item: MapItem) => Promise<void> | void
+export type MapSink = (item: MapItem) => Promise<void> | undefined
 
 export type DumpOutcome = Omit<Report<MapItem>, 'items'>
-
-/** Everything, sorted by node, map and key. Holds all entries that pass the filter. */
-export async function collectMaps(access: DaemonAccess, request: DumpRequest): Promise<Report<MapItem>> {
-  const items: MapItem[] = []
-  const {kind, summary, errors, warnings} = await streamMaps(access, request, (item) => {
-    items.push(item)
-  })
-  return {kind, summary, items: sortItems(items), errors, warnings}
-}
 
 /** Hands entries over as they come, daemons interleaved; holds none. */
 export async function streamMaps(
@@ -41,13 +33,17 @@ export async function streamMaps(
 ): Promise<DumpOutcome> {
   const output: {failure?: {readonly error: unknown}} = {}
   // Once our own output failed nothing more is read: every daemon stops at its next entry.
-  const guarded: MapSink = async (item) => {
+  const fail = (error: unknown): never => {
+    output.failure ??= {error}
+    throw error
+  }
+  // No promise for each entry: most of them are taken at once.
+  const guarded: MapSink = (item) => {
     if (output.failure !== undefined) throw output.failure.error
     try {
-      await sink(item)
+      return sink(item)?.catch(fail)
     } catch (error) {
-      output.failure ??= {error}
-      throw error
+      return fail(error)
     }
   }
   const {answers, errors, summary} = await fanOut(access, await findDaemons(access), (admin, daemon) =>
@@ -97,54 +93,41 @@ async function dumpDaemon(
 ): Promise<DaemonDump> {
   const dialect = await readDialect(admin, access.signal)
   const podIp = daemon.podObject?.status?.podIP
-  const source = await openMaps(admin, dialect, {podIp, signal: access.signal})
+  const source =
+    dialect.name === 'own'
+      ? await ownMaps(admin, request.maps, access.signal)
+      : await goMaps(admin, dialect, request.maps, {podIp, signal: access.signal})
   const failures: ReportError[] = []
   const startMs = access.clock.monotonicMs()
   const fail = (error: unknown): void => {
     failures.push(targetError(error, daemon.target, access.clock.monotonicMs() - startMs))
   }
-  const maps = (request.maps.length > 0 ? request.maps : source.readable).filter((map) => {
-    const error = mapError(source, map)
-    if (error !== undefined) fail(error)
-    return error === undefined
-  })
   const counts = {entries: 0, filteredOut: 0}
-  for await (const entry of maps.length === 0 ? [] : source.entries(maps)) {
-    if ('error' in entry) {
-      fail(entry.error)
-      continue
-    }
+  const takeEntry = (entry: Entry): Promise<void> | undefined => {
     const item = itemOf(daemon, entry, request)
     if (!matchesFilter(item, request.filter)) {
       counts.filteredOut += 1
-      continue
+      return undefined
     }
     counts.entries += 1
-    const taken = sink(item)
-    if (taken !== undefined) await taken
+    return sink(item)
   }
-  const skipped = request.maps.length > 0 ? new Map<string, string>() : source.unreadable
+  for await (const found of source.entries()) {
+    for (const entry of found) {
+      const taken = 'error' in entry ? fail(entry.error) : takeEntry(entry)
+      if (taken !== undefined) await taken
+    }
+  }
+  const {hasKeys, skipped} = source
   const inMemory = backendOf(dialect.version) === 'memory'
-  return {node: daemon.target.node, hasKeys: source.hasKeys, inMemory, skipped, failures, ...counts}
+  return {node: daemon.target.node, hasKeys, inMemory, skipped, failures, ...counts}
 }
 
-function itemOf({target}: FoundDaemon, {keyHex, valueHex, ...entry}: Entry, {raw}: DumpRequest): MapItem {
-  const hex = raw ? {keyHex: keyHex ?? null, valueHex: valueHex ?? null} : {}
-  return {node: target.node, pod: target.pod?.name ?? null, ...entry, ...hex}
-}
-
-/** Why a map cannot be read; undefined: it can. */
-function mapError({readable, unreadable}: MapSource, map: string): KmeshError | undefined {
-  if (readable.includes(map)) return undefined
-  const type = unreadable.get(map)
-  if (type !== undefined) {
-    return new KmeshError(`map ${map} (${type}) cannot be listed by user space`, {code: 'MapNotReadable'})
-  }
-  return new KmeshError(`there is no map '${map}'`, {
-    code: 'UnknownMap',
-    parameter: 'MAP',
-    hints: [`maps are ${readable.join(', ')}`],
-  })
+/** Field by field: spread objects cost a large map a tenth of a second. */
+function itemOf({target}: FoundDaemon, entry: Entry, {raw}: DumpRequest): MapItem {
+  const {map, key, value, names} = entry
+  const item = {node: target.node, pod: target.pod?.name ?? null, map, key, value, names}
+  return raw ? {...item, keyHex: entry.keyHex ?? null, valueHex: entry.valueHex ?? null} : item
 }
 
 function keyWarnings(dumps: readonly DaemonDump[]): ReportWarning[] {

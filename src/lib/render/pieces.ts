@@ -4,8 +4,8 @@ import {documentOf, type Report} from '../model/report.ts'
 import {FORMATS, type FormatName, jsonText, type RenderContext, type View} from './formats.ts'
 import {escapeJsonText} from './text.ts'
 
-/** Items of one piece: about 100 kB of text. */
-const PIECE_ITEMS = 500
+/** Items of one piece: some ten kB of text, which V8 collects young. */
+export const PIECE_ITEMS = 200
 
 /** The text that the format's `render` gives, in order. */
 export async function* piecesOf<T>(
@@ -14,33 +14,56 @@ export async function* piecesOf<T>(
   view: View<T>,
   context: RenderContext,
 ): AsyncGenerator<string, void, undefined> {
-  const isLarge = report.items.length > PIECE_ITEMS
-  if (isLarge && format === 'json') yield* jsonPieces(report, context.nowMs)
-  else if (isLarge && format === 'yaml') yield* yamlPieces(report, context.nowMs)
-  else yield await FORMATS[format].render(report, view, context)
+  const {items} = report
+  const isLarge = items.length > PIECE_ITEMS
+  if (isLarge && format === 'json') yield* jsonDocument(report, context.nowMs, parts(items, jsonItems))
+  else if (isLarge && format === 'yaml') {
+    const {yamlItems} = await import('./yaml.ts')
+    const texts = parts(items, (some) => yamlItems(some, '  '))
+    yield* yamlDocument(report, context.nowMs, texts)
+  } else yield await FORMATS[format].render(report, view, context)
 }
 
-function* jsonPieces<T>(report: Report<T>, nowMs: number): Generator<string, void, undefined> {
+/** Items as {@link jsonDocument} takes them, with tabs as indents, which JSON has nowhere else. */
+export function jsonItems(items: readonly unknown[]): string {
+  return items.map((item) => JSON.stringify(item, null, '\t')).join(',\n')
+}
+
+/** The document of a report whose items are these texts. */
+export function* jsonDocument<T>(
+  report: Report<T>,
+  nowMs: number,
+  texts: Iterable<string>,
+): Generator<string, void, undefined> {
+  const empty = jsonText(documentOf({...report, items: []}, nowMs))
   // At the start of a line only a member of the document itself stands two blanks deep: text has no line breaks.
-  const [before, after] = around(jsonText(documentOf({...report, items: []}, nowMs)), '\n  "items": []')
-  yield `${before}\n  "items": [`
-  let separator = '\n    '
-  for (const items of parts(report.items)) {
-    const texts = items.map((item) =>
-      escapeJsonText(JSON.stringify(item, null, 2)).replaceAll('\n', '\n    '),
-    )
-    yield `${separator}${texts.join(',\n    ')}`
+  const [before, after] = around(empty, '\n  "items": []')
+  let separator = `${before}\n  "items": [\n    `
+  let isEmpty = true
+  for (const text of texts) {
+    const indented = escapeJsonText(text).replaceAll('\t', '  ').replaceAll('\n', '\n    ')
+    yield `${separator}${indented}`
     separator = ',\n    '
+    isEmpty = false
   }
-  yield `\n  ]${after}`
+  yield isEmpty ? empty : `\n  ]${after}`
 }
 
-async function* yamlPieces<T>(report: Report<T>, nowMs: number): AsyncGenerator<string, void, undefined> {
-  const {toYaml, yamlItems} = await import('./yaml.ts')
-  const [before, after] = around(toYaml(documentOf({...report, items: []}, nowMs)), '\nitems: []\n')
-  yield `${before}\nitems:\n`
-  for (const items of parts(report.items)) yield yamlItems(items, '  ')
-  yield after
+/** The document of a report whose items are these texts of `yamlItems`, two blanks deep. */
+export async function* yamlDocument<T>(
+  report: Report<T>,
+  nowMs: number,
+  texts: Iterable<string>,
+): AsyncGenerator<string, void, undefined> {
+  const {toYaml} = await import('./yaml.ts')
+  const empty = toYaml(documentOf({...report, items: []}, nowMs))
+  const [before, after] = around(empty, '\nitems: []\n')
+  let isEmpty = true
+  for (const text of texts) {
+    yield isEmpty ? `${before}\nitems:\n${text}` : text
+    isEmpty = false
+  }
+  yield isEmpty ? empty : after
 }
 
 function around(text: string, mark: string): [string, string] {
@@ -48,7 +71,10 @@ function around(text: string, mark: string): [string, string] {
   return [text.slice(0, at), text.slice(at + mark.length)]
 }
 
-function* parts<T>(items: readonly T[]): Generator<readonly T[], void, undefined> {
+function* parts<T>(
+  items: readonly T[],
+  textOf: (items: readonly T[]) => string,
+): Generator<string, void, undefined> {
   for (let start = 0; start < items.length; start += PIECE_ITEMS)
-    yield items.slice(start, start + PIECE_ITEMS)
+    yield textOf(items.slice(start, start + PIECE_ITEMS))
 }

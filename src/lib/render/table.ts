@@ -40,37 +40,97 @@ export async function renderTable<T>(
   items: readonly T[],
   style: TableStyle,
 ): Promise<string> {
-  if (items.length === 0) return ''
-  const shown = columns.filter((column) => style.wide || column.wide !== true)
-  const rows = items.map((item) => shown.map((column) => cellText(column, item, style.color)))
-  if (style.headers) rows.unshift(shown.map((column) => column.header))
-  const aligns = shown.map((column) => column.align ?? 'left')
-  if (rows.length > LARGE_TABLE_ROWS) return largeTable(rows, aligns)
-  const {default: Table} = await import('cli-table3')
-  const table = new Table({
-    chars: NO_BORDERS,
-    style: {'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true},
-    colAligns: aligns,
-  })
-  table.push(...rows)
-  return `${table.toString().replace(/ +$/gm, '')}\n`
+  const lines = new TableLines(columns, style)
+  let text = ''
+  for await (const piece of lines.text(items.map((item) => lines.pack(item)))) text += piece
+  return text
 }
 
 /** The time of cli-table3 grows with the square of the rows: from here on cells are padded here. */
 const LARGE_TABLE_ROWS = 1000
+/** Lines of one piece. */
+const PIECE_LINES = 400
+/** Between the cells of a packed row: no cell has control characters. */
+const CELL_END = '\n'
+const BLANKS = ' '.repeat(200)
 
-/** The same picture, for text whose characters are one column wide. */
-function largeTable(rows: readonly (readonly string[])[], aligns: readonly ('left' | 'right')[]): string {
-  const width = (text: string): number =>
-    text.includes('\u001b') ? stripVTControlCharacters(text).length : text.length
-  const widths = aligns.map((_align, index) =>
-    rows.reduce((widest, row) => Math.max(widest, width(row[index] ?? '')), 0),
-  )
-  const pad = (text: string, index: number): string => {
-    const blanks = ' '.repeat((widths[index] ?? 0) - width(text))
-    return aligns[index] === 'right' ? `${blanks}${text}` : `${text}${blanks}`
+/** A table whose rows are first packed, one by one in any order, and then printed; it holds their widths only. */
+export class TableLines<T> {
+  private readonly columns: readonly Column<T>[]
+  private readonly style: TableStyle
+  private readonly widths: number[]
+  private count = 0
+
+  constructor(columns: readonly Column<T>[], style: TableStyle) {
+    this.style = style
+    this.columns = columns.filter((column) => style.wide || column.wide !== true)
+    this.widths = this.columns.map(({header}) => (style.headers ? header.length : 0))
   }
-  return rows.map((row) => `${row.map(pad).join('   ').trimEnd()}\n`).join('')
+
+  /** A row as {@link text} takes it. */
+  pack(item: T): string {
+    this.count += 1
+    let packed = ''
+    for (const [index, column] of this.columns.entries()) {
+      const cell = cellText(column, item, this.style.color)
+      const width = widthOf(cell)
+      if (width > (this.widths[index] as number)) this.widths[index] = width
+      packed += index === 0 ? cell : CELL_END + cell
+    }
+    return packed
+  }
+
+  /** @param rows - all that were packed, in the order in which they are shown */
+  async *text(rows: Iterable<string>): AsyncGenerator<string, void, undefined> {
+    if (this.count === 0) return
+    if (this.count + (this.style.headers ? 1 : 0) > LARGE_TABLE_ROWS) yield* this.pieces(rows)
+    else yield await this.small([...rows].map((row) => row.split(CELL_END)))
+  }
+
+  private async small(rows: string[][]): Promise<string> {
+    const {default: Table} = await import('cli-table3')
+    const table = new Table({
+      chars: NO_BORDERS,
+      style: {'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true},
+      colAligns: this.columns.map(({align}) => align ?? 'left'),
+    })
+    if (this.style.headers) table.push(this.columns.map(({header}) => header))
+    table.push(...rows)
+    return `${table.toString().replace(/ +$/gm, '')}\n`
+  }
+
+  /** The same picture, for text whose characters are one column wide. */
+  private *pieces(rows: Iterable<string>): Generator<string, void, undefined> {
+    let lines = this.style.headers ? this.line(this.columns.map(({header}) => header)) : ''
+    let held = 0
+    for (const row of rows) {
+      lines += this.line(row.split(CELL_END))
+      held += 1
+      if (held < PIECE_LINES) continue
+      yield lines
+      lines = ''
+      held = 0
+    }
+    if (lines !== '') yield lines
+  }
+
+  private line(cells: readonly string[]): string {
+    let line = ''
+    for (const [index, cell] of cells.entries()) {
+      const blanks = blanksOf((this.widths[index] as number) - widthOf(cell))
+      const between = index === 0 ? '' : '   '
+      line += this.columns[index]?.align === 'right' ? between + blanks + cell : between + cell + blanks
+    }
+    return `${line.trimEnd()}\n`
+  }
+}
+
+function widthOf(text: string): number {
+  return text.includes('\u001b') ? stripVTControlCharacters(text).length : text.length
+}
+
+function blanksOf(width: number): string {
+  return width <= BLANKS.length ? BLANKS.slice(0, width) : ' '.repeat(width)
 }
 
 function cellText<T>(column: Column<T>, item: T, color: boolean): string {
