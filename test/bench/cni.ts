@@ -3,9 +3,10 @@
  * What CNI ADD adds to the start of a pod: the installed plugin as a runtime executes it, from the fork to its end,
  * with a real agent that puts the pod into the kernel each time. In turns with `node -e 0` of the same Node.
  */
-import {spawn} from 'node:child_process'
+import {spawnSync} from 'node:child_process'
 import {existsSync, readFileSync} from 'node:fs'
 import {namespace, pod} from '../agent/fakes.ts'
+import type {PluginCall} from '../cni/exec-plugin.ts'
 import {RealAgent} from '../cni/real-agent.ts'
 
 const ROUNDS = 31
@@ -37,11 +38,10 @@ export async function rows(): Promise<Row[]> {
     const wall: number[] = []
     const cpu: number[] = []
     for (let round = -WARM_UP; round < ROUNDS; round += 1) {
-      const base = await bareNode()
+      const base = timed(process.execPath, ['-e', '0'])
       const cpuBefore = childrenCpuMs()
-      const {status, tookMs, stdout} = await node.exec('ADD', 'shop/web', netns, {program: node.installed})
+      const tookMs = timed(node.installed, [], node.callOf('ADD', 'shop/web', netns))
       const cpuMs = childrenCpuMs() - cpuBefore
-      if (status !== 0) throw new Error(stdout)
       await node.exec('DEL', 'shop/web', netns)
       if (round < 0) continue
       bare.push(base)
@@ -68,13 +68,14 @@ export async function rows(): Promise<Row[]> {
   }
 }
 
-function bareNode(): Promise<number> {
+/** Nothing else of this process runs meanwhile; milliseconds from the fork to the end. */
+function timed(program: string, args: readonly string[], call: Partial<PluginCall> = {}): number {
+  const {env = {}, input = ''} = call
   const startMs = performance.now()
-  return new Promise((resolve) => {
-    spawn(process.execPath, ['-e', '0'], {stdio: 'ignore'}).once('close', () =>
-      resolve(performance.now() - startMs),
-    )
-  })
+  const {status, stdout} = spawnSync(program, args, {env, input})
+  const tookMs = performance.now() - startMs
+  if (status !== 0) throw new Error(`${program}: ${stdout.toString()}`)
+  return tookMs
 }
 
 /** CPU time of children that have ended, from clock ticks of 10 ms: medians of many rounds. */

@@ -115,8 +115,8 @@ export class RealAgent {
     return `${JSON.stringify(known).slice(0, -1)},"prevResult":${PREV_RESULT}}`
   }
 
-  /** @param pod - `namespace/name` */
-  exec(command: string, pod: string, netns: string, change: ExecChange = {}): Promise<PluginRun> {
+  /** What a runtime gives the plugin. @param pod - `namespace/name` */
+  callOf(command: string, pod: string, netns: string, change: ExecChange = {}) {
     const [namespace = '', name = ''] = pod.split('/')
     const env = {
       CNI_COMMAND: command,
@@ -126,8 +126,11 @@ export class RealAgent {
       CNI_PATH: '/opt/cni/bin',
       CNI_ARGS: podArgs(namespace, name, change.uid ?? this.uidOf(pod)),
     }
-    const input = this.config(change.config)
-    return execPlugin({logFile: this.logFile, env, input, program: change.program})
+    return {logFile: this.logFile, env, input: this.config(change.config), program: change.program}
+  }
+
+  exec(command: string, pod: string, netns: string, change: ExecChange = {}): Promise<PluginRun> {
+    return execPlugin(this.callOf(command, pod, netns, change))
   }
 
   uidOf(pod: string): string {
