@@ -4,27 +4,9 @@
 import assert from 'node:assert/strict'
 import {describe, test} from 'node:test'
 import {ENROLLED_FILE} from '../../src/lib/agent/enroll-state.ts'
-import type {KubeObject} from '../../src/lib/model/kube.ts'
-import {createWorld, KMESH, LABEL} from './enroll-world.ts'
+import {createCniWorld} from './cni-world.ts'
+import {KMESH, LABEL} from './enroll-world.ts'
 import {namespace, pod} from './fakes.ts'
-
-/** Cookie 7 is its third part, as the fake has it. */
-const NETNS = '/netns/7/a'
-
-function createCniWorld() {
-  const world = createWorld()
-  world.node.paths.set(NETNS, 'sandbox-7')
-  const known = (object: KubeObject) => void world.kube.objects.set('pods/shop/a', object)
-  const request = (change: object = {}) => ({
-    namespace: 'shop',
-    name: 'a',
-    uid: 'uid-a',
-    netnsPath: NETNS,
-    ...change,
-  })
-  world.kube.objects.set('namespaces/shop', namespace('shop'))
-  return {...world, known, request}
-}
 
 describe('add', () => {
   test('a pod that the watch has not told is fetched, written, answered, then claimed', async () => {
@@ -194,70 +176,5 @@ describe('add', () => {
     kube.objects.delete('pods/shop/a')
     await clock.advance(31_000)
     assert.deepEqual([cookies(), enroller.report()], [[], []])
-  })
-})
-
-describe('remove', () => {
-  async function added() {
-    const world = createCniWorld()
-    const enroller = world.start()
-    enroller.start()
-    world.known(pod('shop/a', [], KMESH))
-    await enroller.addPod(world.request())
-    enroller.podChanged(pod('shop/a', [], KMESH))
-    return {...world, enroller}
-  }
-
-  test('takes the entry out at once, also done twice; the pod gets its next sandbox', async () => {
-    const {enroller, cookies, request, node, clock} = await added()
-    node.run('uid-a', 7n)
-    await enroller.removePod(request())
-    await enroller.removePod(request())
-    await clock.advance(5000)
-    assert.deepEqual(cookies(), [], 'a process of the old sandbox that is still seen changes nothing')
-    node.paths.set('/netns/8/a', 'sandbox-8')
-    await enroller.addPod(request({netnsPath: '/netns/8/a'}))
-    assert.deepEqual(cookies(), ['8'])
-  })
-
-  test('of an old sandbox, after the new one came: the new one stays', async () => {
-    const {enroller, cookies, request, node} = await added()
-    node.paths.set('/netns/8/a', 'sandbox-8')
-    await enroller.addPod(request({netnsPath: '/netns/8/a'}))
-    assert.deepEqual(cookies(), ['8'])
-    await enroller.removePod(request())
-    node.paths.delete(NETNS)
-    await enroller.removePod(request())
-    await enroller.removePod(request({netnsPath: ''}))
-    assert.deepEqual(cookies(), ['8'])
-  })
-
-  test('a path that is gone is known by its name, over a restart too', async () => {
-    const {cookies, request, node, start} = await added()
-    node.paths.delete(NETNS)
-    const next = start()
-    await next.removePod(request())
-    assert.deepEqual(cookies(), [])
-    next.start()
-    assert.deepEqual(cookies(), [])
-  })
-
-  test('pods that nobody knows are no error', async () => {
-    const {enroller, cookies, request} = await added()
-    await enroller.removePod(request({name: 'b', uid: 'uid-b', netnsPath: '/netns/9/gone'}))
-    assert.deepEqual(cookies(), ['7'])
-  })
-
-  test('only what the runtime still has is kept, among those that CNI added', async () => {
-    const {enroller, cookies, node, clock} = await added()
-    node.run('uid-b', 9n)
-    enroller.podChanged(pod('shop/b', ['10.0.0.2'], KMESH))
-    await clock.advance(100)
-    enroller.keepOnly(new Set([NETNS]))
-    assert.deepEqual(cookies(), ['7', '9'])
-    enroller.keepOnly(new Set(['uid-a']))
-    assert.deepEqual(cookies(), ['7', '9'])
-    enroller.keepOnly(new Set())
-    assert.deepEqual(cookies(), ['9'], 'the other one was found by the agent itself')
   })
 })
