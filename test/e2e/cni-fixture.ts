@@ -74,8 +74,13 @@ async function daemonOf(sandbox: Sandbox, node: string): Promise<Json> {
   return (pods as Json[]).find((pod) => pod.namespace === 'kmesh-system' && pod.node === node)
 }
 
-/** SIGKILL for the agent whenever it comes up. @returns lets it come up again, at once */
-export async function keepAway(sandbox: Sandbox, node: string): Promise<() => Promise<void>> {
+export interface Absence extends AsyncDisposable {
+  /** Lets the agent come up again, at once; resolves when it is ready. */
+  end(): Promise<void>
+}
+
+/** SIGKILL for the agent whenever it comes up. */
+export async function keepAway(sandbox: Sandbox, node: string): Promise<Absence> {
   const {name, containers} = await daemonOf(sandbox, node)
   const file = join(containers[0].cgroup, 'cgroup.kill')
   const stop = new AbortController()
@@ -87,12 +92,18 @@ export async function keepAway(sandbox: Sandbox, node: string): Promise<() => Pr
       kill()
     }
   })()
-  return async () => {
+  const release = async () => {
     stop.abort()
     await holding
-    // A new pod starts without the back-off of this one.
-    await sandbox.kube.delete({...PODS, namespace: 'kmesh-system', name})
-    await agentReady(sandbox, node)
+  }
+  return {
+    end: async () => {
+      await release()
+      // A new pod starts without the back-off of this one.
+      await sandbox.kube.delete({...PODS, namespace: 'kmesh-system', name})
+      await agentReady(sandbox, node)
+    },
+    [Symbol.asyncDispose]: release,
   }
 }
 

@@ -103,7 +103,7 @@ suite('pods start through kmesh-cni', {skip: SANDBOX_ONLY}, () => {
   })
 
   test('agent away, policy fail: an enrolled pod waits and says why, another starts; it starts by itself later', async () => {
-    const comeBack = await keepAway(sandbox, NODE)
+    await using absence = await keepAway(sandbox, NODE)
     await createClient(sandbox, world, 'waits', LABEL)
     await createClient(sandbox, world, 'starts', {})
     const why = await eventually('it says why', () => waitingOf(sandbox, 'waits'))
@@ -126,7 +126,7 @@ suite('pods start through kmesh-cni', {skip: SANDBOX_ONLY}, () => {
     }
     const shown = ((await sandboxStatus(sandbox)).pods as Json[]).find(({name}) => name === 'waits')
     assert.match(shown.message, REFUSED)
-    await comeBack()
+    await absence.end()
     assertRedirected(await firstPeers(sandbox, 'waits'))
     await remove('waits', 'starts')
   })
@@ -164,22 +164,22 @@ suite('pods start through kmesh-cni', {skip: SANDBOX_ONLY}, () => {
     await createClient(sandbox, world, 'ends', LABEL)
     assertRedirected(await firstPeers(sandbox, 'ends'))
     assert.equal(await managed(), before + 1)
-    const comeBack = await keepAway(sandbox, NODE)
+    await using absence = await keepAway(sandbox, NODE)
     const startedMs = Date.now()
     await remove('ends')
     assert.ok(Date.now() - startedMs < 10_000, `it took ${Date.now() - startedMs} ms`)
-    await comeBack()
+    await absence.end()
     await eventually('the kernel forgets it', async () => ((await managed()) === before ? true : undefined))
   })
 
   test('agent away, policy ignore: the pod starts outside, and is captured later', async () => {
-    const comeBack = await keepAway(sandbox, NODE)
+    await using absence = await keepAway(sandbox, NODE)
     const text = readFileSync(conflist, 'utf8')
     assert.match(text, /"failurePolicy": ?"fail"/)
     writeFileSync(conflist, text.replace(/("failurePolicy": ?)"fail"/, '$1"ignore"'))
     await createClient(sandbox, world, 'ignored', LABEL)
     assertPlain(await firstPeers(sandbox, 'ignored'))
-    await comeBack()
+    await absence.end()
     const sums = await eventually('it is captured', async () => {
       const found = await connectOften(sandbox, 'ignored', world.ipv4, {count: 1})
       return Object.keys(found.peers).some((peer) => peer.endsWith(' 8080')) ? found : undefined
