@@ -5,18 +5,22 @@
  * `--backend memory` runs as any user without a kernel; what needs connections is shown as skipped.
  */
 import {spawn} from 'node:child_process'
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {readFileSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {parseArgs} from 'node:util'
+import {leftoverOf, makeStateHome} from './demo-leftovers.ts'
 
 const root = join(import.meta.dirname, '..')
 const kmeshctlFile = join(root, 'bin/kmeshctl')
 const echoFile = join(root, 'dist/echo.js')
 const SANDBOX = 'demo'
 const CONNECTIONS = 12
-const LEASE_SECONDS = 5
+/** Longer than the demo takes on any machine: what it shows in between does not depend on speed. */
+const LONG_LEASE = '10m'
+const SHORT_LEASE = '3s'
+/** How long after its time an agent may take to put a level back. */
+const LATE_MS = 30_000
 
 const BACKENDS = ['kernel', 'memory'] as const
 type Backend = (typeof BACKENDS)[number]
@@ -33,7 +37,7 @@ function backendOf(args: string[]): Backend {
   return found
 }
 
-const stateHome = mkdtempSync(join(tmpdir(), 'kmeshctl-demo-'))
+const stateHome = makeStateHome()
 const env: NodeJS.ProcessEnv = {
   ...process.env,
   XDG_STATE_HOME: stateHome,
@@ -209,14 +213,26 @@ async function enrollment({client, ipv4, ipv6}: World): Promise<void> {
 /** The agents put the level back by themselves: this script only waits. */
 async function logLevels(world: World): Promise<void> {
   await show('log', 'get', 'bpf', '--all-nodes')
-  await show('log', 'set-level', 'bpf=debug', '--for', `${LEASE_SECONDS}s`, '--all-nodes')
+  await show('log', 'set-level', 'bpf=debug', '--for', LONG_LEASE, '--all-nodes')
   await show('log', 'get', '--all-nodes')
   await checkLevels('debug', 'every agent is at debug')
   if (backend === 'kernel') await debugLines(world)
   else process.stdout.write('\nDebug lines of connections:\n  skipped: no program in a kernel writes them\n')
-  await sleep(LEASE_SECONDS * 1000)
+  await show('log', 'set-level', 'bpf=debug', '--for', SHORT_LEASE, '--all-nodes')
+  await waitForExpiry()
   await show('log', 'get', 'bpf', '--all-nodes')
   await checkLevels('info', 'every agent reverted the level by itself')
+}
+
+/** Until the time that the agents tell is over and none of them tells one any more. */
+async function waitForExpiry(): Promise<void> {
+  const endMs = Date.now() + LATE_MS
+  for (;;) {
+    const {items} = await read('log', 'get', 'bpf', '--all-nodes', '--quiet')
+    const ends = (items as Json[]).flatMap(({lease}) => (lease === null ? [] : [Date.parse(lease.expiresAt)]))
+    if (ends.length === 0 || Date.now() > Math.max(endMs, ...ends.map((end) => end + LATE_MS))) return
+    await sleep(Math.max(200, Math.min(...ends) - Date.now()))
+  }
 }
 
 async function checkLevels(level: string, what: string): Promise<void> {
@@ -248,6 +264,24 @@ async function status(): Promise<void> {
   check(items.length > 0 && isTold, `every daemon is ready and says: backend ${backend}`)
 }
 
+/** Takes away what a demo that was killed left. @throws DemoFailure where the sandbox of this name is somebody's */
+async function takeLeftoversDown(): Promise<void> {
+  const {items} = await read('sandbox', 'status', '--name', SANDBOX)
+  const found = leftoverOf(items[0]?.kubeconfig, stateHome)
+  if (found.kind === 'none') return
+  if (found.kind === 'running') throw new DemoFailure(`another demo runs (process ${found.pid})`)
+  if (found.kind === 'foreign') {
+    throw new DemoFailure(
+      `there is a sandbox '${SANDBOX}' that no demo made; 'kmeshctl sandbox down --name ${SANDBOX}' ends it`,
+    )
+  }
+  process.stdout.write(
+    `\nAn earlier demo did not end well (${found.stateHome}): what it left is taken down.\n`,
+  )
+  await show('sandbox', 'down', '--name', SANDBOX)
+  rmSync(found.stateHome, {recursive: true, force: true})
+}
+
 async function demo(): Promise<void> {
   const flags = backend === 'memory' ? ['--backend', backend] : []
   try {
@@ -263,7 +297,11 @@ async function demo(): Promise<void> {
 }
 
 let code = 0
+/** From here on the sandbox of this name is ours to take down. */
+let isOurs = false
 try {
+  await takeLeftoversDown()
+  isOurs = true
   await demo()
 } catch (thrown) {
   code = 1
@@ -271,7 +309,7 @@ try {
   process.stderr.write(`\nThe demo failed: ${text}\n`)
 }
 try {
-  await show('sandbox', 'down', '--name', SANDBOX)
+  if (isOurs) await show('sandbox', 'down', '--name', SANDBOX)
 } catch (thrown) {
   code = 1
   process.stderr.write(`\nThe sandbox did not go down: ${String(thrown)}\n`)
