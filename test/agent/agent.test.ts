@@ -275,6 +275,35 @@ describe('restart', () => {
     assert.match(second.output.join(''), /0 maps made, 9 adopted/)
   })
 
+  test('a backend of two services is written once, in whichever order they are told', async () => {
+    const two = async (before: Partial<AgentFixture>, names: readonly string[]): Promise<AgentFixture> => {
+      const fixture = await start([], before)
+      const {informers} = fixture
+      informers.put('pods', pod('shop/web-1', ['10.0.0.1']))
+      for (const [index, name] of names.entries()) {
+        informers.put('services', service(`shop/${name}`, [`10.96.0.${name === 'a' ? 1 : 2}`]))
+        informers.put('endpointslices', slice(`shop/${name}-${index}`, name, ['web-1=10.0.0.1']))
+      }
+      informers.sync()
+      await fixture.settle(500)
+      return fixture
+    }
+    const first = await two({}, ['a', 'b'])
+    const [held] = await lines(first, 'km_backend')
+    await first.agent.stop()
+    const writes = first.bpf.writes.length
+    const second = await two({...first, pins: [`${PIN_FOLDER}/map/km_globals`]}, ['b', 'a'])
+    assert.deepEqual(second.bpf.writes.slice(writes), [])
+    assert.deepEqual((await lines(second, 'km_backend'))[0], held)
+    await second.agent.stop()
+    const third = await two({...second, pins: [`${PIN_FOLDER}/map/km_globals`]}, ['b'])
+    const [left] = await lines(third, 'km_backend')
+    assert.deepEqual(Object.values((left?.['names'] ?? {}) as object).sort(), [
+      'Kubernetes//Pod/shop/web-1',
+      'shop/b.shop.svc.cluster.local',
+    ])
+  })
+
   test('what is gone meanwhile goes after the first lists', async () => {
     const first = await startShop()
     await first.agent.stop()

@@ -57,17 +57,4 @@ describe('remove', () => {
     await enroller.removePod(request({name: 'b', uid: 'uid-b', netnsPath: '/netns/9/gone'}))
     assert.deepEqual(cookies(), ['7'])
   })
-
-  test('only what the runtime still has is kept, among those that CNI added', async () => {
-    const {enroller, cookies, node, clock} = await added()
-    node.run('uid-b', 9n)
-    enroller.podChanged(pod('shop/b', ['10.0.0.2'], KMESH))
-    await clock.advance(100)
-    enroller.keepOnly(new Set([NETNS]))
-    assert.deepEqual(cookies(), ['7', '9'])
-    enroller.keepOnly(new Set(['uid-a']))
-    assert.deepEqual(cookies(), ['7', '9'])
-    enroller.keepOnly(new Set())
-    assert.deepEqual(cookies(), ['9'], 'the other one was found by the agent itself')
-  })
 })

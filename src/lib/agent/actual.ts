@@ -76,6 +76,15 @@ export function backendText(value: BackendValue): string {
   return `${value.address}|${value.services.join()}|${value.waypointAddress}|${value.waypointPort}`
 }
 
+/** Does the text of a backend say all of the value, and perhaps more services? */
+export function isPartOf(value: BackendValue, text: string): boolean {
+  const [address, services = '', ...waypoint] = text.split('|')
+  const stored = new Set(services.split(','))
+  const isSame =
+    address === value.address && waypoint.join('|') === `${value.waypointAddress}|${value.waypointPort}`
+  return isSame && value.services.every((id) => stored.has(String(id)))
+}
+
 /** Everything of the value, so that equal texts mean equal bytes. */
 export function serviceText(value: ServiceValue): string {
   const ports = value.ports.map((pair) => `${pair.servicePort}:${pair.targetPort}`)

@@ -7,7 +7,7 @@ import {KmeshError, KubeStatusError} from '../errors.ts'
 import {type Namespace, type Pod, RESOURCES} from '../model/kube.ts'
 import type {EnrollParts} from './enroll-parts.ts'
 import type {PodCapture} from './pod-capture.ts'
-import {kubeletUid, nameOf, type PodRecord} from './pod-record.ts'
+import {kubeletUid, type PodRecord} from './pod-record.ts'
 
 const REQUEST_TIMEOUT_MS = 5000
 
@@ -79,16 +79,6 @@ export class CniPods {
     }
     if (this.#isOf(request.netnsPath, record)) this.#takeDown(record)
     else this.#host.seek(record)
-  }
-
-  /** @param kept - namespace paths and uids; what CNI has added and is not among them is taken down */
-  keepOnly(kept: ReadonlySet<string>): void {
-    for (const record of [...this.#host.records()]) {
-      const {netnsPath, uid, pod} = record
-      if (netnsPath === null || kept.has(netnsPath) || kept.has(uid) || kept.has(kubeletUid(pod))) continue
-      this.#parts.log.info(`pod ${nameOf(record)}: the runtime no longer knows its sandbox`, {netnsPath})
-      this.#takeDown(record)
-    }
   }
 
   /** Asks the API server for pods that the watch has not told for long; drops those that are gone. */

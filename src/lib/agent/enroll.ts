@@ -98,11 +98,6 @@ export class Enroller {
     this.#cni.remove(request)
   }
 
-  /** @param kept - namespace paths and uids that the runtime still has. @throws KernelError, KmeshError */
-  keepOnly(kept: ReadonlySet<string>): void {
-    this.#cni.keepOnly(kept)
-  }
-
   problems(): readonly string[] {
     return [...this.#looks.problems.texts(), ...this.#parts.annotator.problems()]
   }

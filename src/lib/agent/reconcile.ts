@@ -196,6 +196,7 @@ export class Reconciler implements ClusterListener {
   #idle(): void {
     if (this.#swept) return
     try {
+      this.#routing.settle()
       this.#routing.sweep()
     } catch (error) {
       this.#parts.log.error(`cannot remove what is stale, trying again: ${messageOf(error)}`)

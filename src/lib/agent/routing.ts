@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Single changes of the routing maps: a backend, an address, a list of steps; with what is wanted by whom. */
 import type {Clock, Log} from '../ports.ts'
-import {backendText, type Step} from './actual.ts'
+import {backendText, isPartOf, type Step} from './actual.ts'
 import {type BackendState, Backends, backendValue} from './backends.ts'
 import {AddressClaims} from './claims.ts'
 import {MAX_SERVICES} from './desired.ts'
@@ -24,6 +24,9 @@ export class Routing {
   readonly services = new Set<number>()
   readonly #parts: RoutingParts
   readonly #warnings = new Map<string, string>()
+  /** Backends whose stored value says more than is known so far, by name. */
+  readonly #unsettled = new Set<string>()
+  #settled = false
 
   constructor(parts: RoutingParts) {
     this.#parts = parts
@@ -40,8 +43,23 @@ export class Routing {
     const {ids, writer} = this.#parts
     this.#warnTooMany(state)
     const value = backendValue(state, (service) => ids.idOf(service))
-    if (value === undefined || writer.actual.backends.get(state.id) === backendText(value)) return
-    this.run([{kind: 'putBackend', id: state.id, value}])
+    const stored = writer.actual.backends.get(state.id)
+    if (value === undefined || stored === backendText(value)) return
+    if (!this.#settled && stored !== undefined && isPartOf(value, stored)) this.#unsettled.add(state.name)
+    else this.run([{kind: 'putBackend', id: state.id, value}])
+  }
+
+  /**
+   * Everything was seen once. Until then a backend that an earlier agent wrote keeps services that were not seen yet:
+   * a restart in an unchanged cluster writes nothing.
+   */
+  settle(): void {
+    this.#settled = true
+    for (const name of this.#unsettled) {
+      const state = this.backends.get(name)
+      if (state !== undefined) this.putBackend(state)
+      this.#unsettled.delete(name)
+    }
   }
 
   #warnTooMany({name, services: {length}}: BackendState): void {
