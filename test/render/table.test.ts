@@ -40,6 +40,21 @@ test('a large table has the same lines as a small one', async () => {
   assert.deepEqual(large.slice(0, 901), small.slice(0, 901))
 })
 
+test('lines are the same with and without a row that has wide characters', async () => {
+  const tone: Column<Item> = {header: 'TONE', value: ({size}) => size, tone: () => 'bad'}
+  const items = Array.from({length: 40}, (_, index) => ({
+    name: index % 7 ? `n ${index}` : null,
+    size: index ** 3,
+  }))
+  for (const style of [plain, {...plain, color: true, wide: true}, {...plain, headers: false}]) {
+    const narrow = await renderTable([...columns, tone], items, style)
+    const all = await renderTable([...columns, tone], [...items, {name: '日本', size: 1}], style)
+    assert.ok(all.startsWith(narrow))
+    // Four columns of six, three between, one of five.
+    assert.match(all.slice(narrow.length), /^日本 {9}1 /)
+  }
+})
+
 test('escape sequences and control characters never reach a cell', async () => {
   const hostile = 'a\u001b[31mred\u001b[0m\u001b]0;title\u0007b\r\nc\u202ed\u009b1m'
   assert.equal(clean(hostile), 'aredb c d')

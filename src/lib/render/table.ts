@@ -46,7 +46,9 @@ export async function renderTable<T>(
   return text
 }
 
-/** The time of cli-table3 grows with the square of the rows: from here on cells are padded here. */
+/** ASCII and colours: such cells are padded here, and cli-table3, which knows wide characters, is not loaded. */
+const NARROW = /^[\x1b -~]*$/
+/** The time of cli-table3 grows with the square of the rows: from here on all cells are padded here. */
 const LARGE_TABLE_ROWS = 1000
 /** Lines of one piece. */
 const PIECE_LINES = 400
@@ -60,6 +62,8 @@ export class TableLines<T> {
   private readonly style: TableStyle
   private readonly widths: number[]
   private count = 0
+  /** Every character of every cell is one column wide. */
+  private isNarrow = true
 
   constructor(columns: readonly Column<T>[], style: TableStyle) {
     this.style = style
@@ -74,6 +78,7 @@ export class TableLines<T> {
     for (const [index, column] of this.columns.entries()) {
       const cell = cellText(column, item, this.style.color)
       const width = widthOf(cell)
+      this.isNarrow &&= NARROW.test(cell)
       if (width > (this.widths[index] as number)) this.widths[index] = width
       packed += index === 0 ? cell : CELL_END + cell
     }
@@ -83,7 +88,8 @@ export class TableLines<T> {
   /** @param rows - all that were packed, in the order in which they are shown */
   async *text(rows: Iterable<string>): AsyncGenerator<string, void, undefined> {
     if (this.count === 0) return
-    if (this.count + (this.style.headers ? 1 : 0) > LARGE_TABLE_ROWS) yield* this.pieces(rows)
+    const rowCount = this.count + (this.style.headers ? 1 : 0)
+    if (this.isNarrow || rowCount > LARGE_TABLE_ROWS) yield* this.pieces(rows)
     else yield await this.small([...rows].map((row) => row.split(CELL_END)))
   }
 
