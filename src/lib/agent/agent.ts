@@ -34,6 +34,8 @@ export interface AgentParts {
   readonly loggers: Loggers
   /** Undefined: no CNI plugin is served. */
   readonly cni?: CniOutside | undefined
+  /** Gives back what the first lists left over; once, when the maps hold the cluster. */
+  readonly collectGarbage?: (() => void) | undefined
 }
 
 const LEFT_BEHIND = {
@@ -75,7 +77,10 @@ export async function startAgent(
     clock,
     log: loggers.log('reconcile'),
     clusterDomain: options.clusterDomain,
-    onSynced: () => plane.migration?.complete(),
+    onSynced: () => {
+      plane.migration?.complete()
+      parts.collectGarbage?.()
+    },
   })
   const enroller = createEnroller(parts, options, plane, reconciler)
   const cni = await startCniSide(parts, reconciler, enroller)

@@ -11,6 +11,8 @@ export interface BackendState {
   frontend: boolean
   /** Service families, each with the address that its slices give. Few, so a list is smaller than a map. */
   services: readonly ServiceUse[]
+  /** The map has exactly this, if it has the entry at all. */
+  isStored: boolean
 }
 
 export interface ServiceUse {
@@ -37,6 +39,7 @@ export class Backends {
 
   setPod(name: string, address: string, frontend: boolean): BackendState {
     const state = this.#ensure(name)
+    if (state.podAddress !== address) state.isStored = false
     state.podAddress = address
     state.frontend = frontend
     return state
@@ -45,6 +48,7 @@ export class Backends {
   clearPod(name: string): void {
     const state = this.#byName.get(name)
     if (state === undefined) return
+    state.isStored = false
     state.podAddress = undefined
     state.frontend = false
     this.#dropUnused(state)
@@ -55,6 +59,7 @@ export class Backends {
     const known = state.services.find((use) => use.service === service)
     if (known?.address === endpoint.address) return state
     const others = state.services.filter((use) => use.service !== service)
+    state.isStored = false
     state.services = [...others, {service, address: endpoint.address}]
     return state
   }
@@ -62,6 +67,7 @@ export class Backends {
   removeService(name: string, service: string): void {
     const state = this.#byName.get(name)
     if (state === undefined) return
+    state.isStored = false
     state.services = state.services.filter((use) => use.service !== service)
     this.#dropUnused(state)
   }
@@ -75,6 +81,7 @@ export class Backends {
       podAddress: undefined,
       frontend: false,
       services: [],
+      isStored: false,
     }
     this.#byName.set(name, state)
     this.#wantedIds.add(state.id)

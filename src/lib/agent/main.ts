@@ -4,6 +4,7 @@ import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {createBpf} from '../adapters/bpf.ts'
 import {createClock} from '../adapters/clock.ts'
+import {garbageCollector} from '../adapters/garbage.ts'
 import {createHostNetns} from '../adapters/host-netns.ts'
 import {createKube} from '../adapters/kube.ts'
 import {kubeAccess} from '../adapters/kube-access.ts'
@@ -59,6 +60,7 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
   const agent = await startAgent(
     {
       ...backendParts(options, loggers),
+      collectGarbage: garbageCollector(),
       files: createStateFiles(options.stateDir),
       kube,
       informers: createInformers({kube, clock, log: loggers.log('watch')}),

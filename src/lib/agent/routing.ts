@@ -41,12 +41,19 @@ export class Routing {
 
   putBackend(state: BackendState): void {
     const {ids, writer} = this.#parts
+    const stored = writer.actual.backends.get(state.id)
+    if (state.isStored && stored !== undefined) return
     this.#warnTooMany(state)
     const value = backendValue(state, (service) => ids.idOf(service))
-    const stored = writer.actual.backends.get(state.id)
-    if (value === undefined || stored === backendText(value)) return
-    if (!this.#settled && stored !== undefined && isPartOf(value, stored)) this.#unsettled.add(state.name)
-    else this.run([{kind: 'putBackend', id: state.id, value}])
+    if (value === undefined) return
+    if (stored !== backendText(value)) {
+      if (!this.#settled && stored !== undefined && isPartOf(value, stored)) {
+        this.#unsettled.add(state.name)
+        return
+      }
+      this.run([{kind: 'putBackend', id: state.id, value}])
+    }
+    state.isStored = true
   }
 
   /**
