@@ -103,6 +103,26 @@ export function bpfContract(name: string, skip: string | false, makeSubject: () 
       )
     })
 
+    for (const kept of [1, 5, NAMES.length, NAMES.length + 1]) {
+      test(`killed when ${kept} of the pins stood: the next load keeps those and makes the others`, () => {
+        const request = subject.request()
+        subject.bpf.load(request)
+        const links = request.attachments.map((attachment) => attachment.linkPin)
+        const order = [...NAMES.map((mapName) => subject.pin(`map/${mapName}`)), ...links]
+        using first = open(NAMES[0] ?? '')
+        for (const path of order.slice(kept)) subject.bpf.unpin(path)
+        assert.deepEqual(subject.bpf.load(request), {
+          adoptedMaps: NAMES.slice(0, kept),
+          createdMaps: NAMES.slice(kept),
+          createdLinks: links.slice(Math.max(0, kept - NAMES.length)),
+          replacedLinks: links.slice(0, Math.max(0, kept - NAMES.length)),
+        })
+        using again = open(NAMES[0] ?? '')
+        assert.equal(again.info.id, first.info.id)
+        for (const mapName of NAMES) open(mapName)[Symbol.dispose]()
+      })
+    }
+
     test('every map is as its row says', () => {
       subject.bpf.load(subject.request())
       for (const row of ROWS) {
