@@ -18,6 +18,8 @@ const MAX_LINES_BYTES = 512 * 1024 * 1024
 /** Answers above this are read by a few at a time: more would be no faster, and each one holds buffers. */
 const LARGE_BYTES = 64 * 1024
 const LARGE_AT_ONCE = 4
+/** One for all connections: the streams below read its stack, which is costly to make for each. */
+const CLOSED = new Error('closed')
 
 export function createDialer(options: DialerOptions): AdminDialer {
   const open = new Set<HttpAdmin>()
@@ -192,8 +194,8 @@ class HttpAdmin implements Admin {
 
   async close(): Promise<void> {
     this.onClose()
-    this.closing.abort(new Error('closed'))
-    await this.client?.destroy()
+    this.closing.abort(CLOSED)
+    await this.client?.destroy(CLOSED)
     this.client = undefined
   }
 
