@@ -100,7 +100,7 @@ test('--dry-run=client asks no cluster and prints what deploy/ has; -o json is o
   const list = JSON.parse(
     (await runKmeshctl(['install', '--dry-run=client', '-o', 'json', ...nowhere])).stdout,
   )
-  assert.deepEqual([list.kind, list.items.length], ['List', 8])
+  assert.deepEqual([list.kind, list.items.length], ['List', 9])
 })
 
 for (const [args, message] of [
@@ -129,7 +129,7 @@ test('without a terminal a question is exit 2, and the cluster is not asked', as
 })
 
 test('on a terminal: the plan, the question; no is exit 1 and writes nothing, yes installs', async () => {
-  const question = /Install Kmesh into namespace kmesh-system\? 8 objects will be created\. \[y\/N\]/
+  const question = /Install Kmesh into namespace kmesh-system\? 9 objects will be created\. \[y\/N\]/
   const no = await kmeshctl('install', {terminal: {waitFor: '[y/N]', type: 'n\n'}})
   assert.equal(no.code, 1, no.stdout)
   assert.match(no.stdout, question)
@@ -233,7 +233,7 @@ test('agents that do not come: exit 5, every node with its reason; --no-wait doe
     ],
   )
   const hasty = await json('install --yes --no-wait')
-  assert.equal(hasty.items.length, 8)
+  assert.equal(hasty.items.length, 9)
 })
 
 test('uninstall takes back what install made and nothing else: a namespace with more in it stays', async () => {
@@ -262,7 +262,7 @@ test('uninstall takes back what install made and nothing else: a namespace with 
   const gone = await json('uninstall --yes')
   assert.equal(
     states(gone),
-    'Node/n1=cleaned Node/n2=cleaned DaemonSet/kmesh=deleted ClusterRoleBinding/kmesh-daemon=deleted ClusterRole/kmesh-daemon=deleted ClusterRole/kmeshctl-enroll=deleted ClusterRole/kmeshctl-view=deleted Role/kmeshctl-daemons=deleted ServiceAccount/kmesh=deleted Namespace/kmesh-system=kept',
+    'Node/n1=cleaned Node/n2=cleaned DaemonSet/kmesh=deleted ClusterRoleBinding/kmesh-daemon=deleted ClusterRole/kmesh-daemon=deleted ClusterRole/kmeshctl-check=deleted ClusterRole/kmeshctl-enroll=deleted ClusterRole/kmeshctl-view=deleted Role/kmeshctl-daemons=deleted ServiceAccount/kmesh=deleted Namespace/kmesh-system=kept',
   )
   assert.deepEqual(
     gone.warnings.map(({code}: Json) => code),

@@ -155,12 +155,13 @@ test('kubectl apply -f deploy/ works in one go, and every field is one of Kubern
     'clusterrolebinding.rbac.authorization.k8s.io/kmesh-daemon created',
     'role.rbac.authorization.k8s.io/kmeshctl-daemons created',
     'clusterrole.rbac.authorization.k8s.io/kmeshctl-view created',
+    'clusterrole.rbac.authorization.k8s.io/kmeshctl-check created',
     'clusterrole.rbac.authorization.k8s.io/kmeshctl-enroll created',
     'daemonset.apps/kmesh created',
   ])
   assert.equal(stderr, '')
   const again = await kubectl('apply', '-f', folder, '--dry-run=server')
-  assert.equal(again.stdout.match(/unchanged \(server dry run\)/g)?.length, 8)
+  assert.equal(again.stdout.match(/unchanged \(server dry run\)/g)?.length, 9)
   const path = {...RESOURCES.daemonsets, namespace: 'kmesh-system', name: 'kmesh'}
   const stored = await fixture.kube.get<DaemonSet>(path)
   assert.equal(podOf(stored).containers[0].livenessProbe.httpGet.path, '/healthz')

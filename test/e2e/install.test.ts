@@ -69,6 +69,7 @@ suite('install and uninstall', {skip: SANDBOX_ONLY}, () => {
       'ClusterRoleBinding/kmesh-daemon created',
       'Role/kmeshctl-daemons created',
       'ClusterRole/kmeshctl-view created',
+      'ClusterRole/kmeshctl-check created',
       'ClusterRole/kmeshctl-enroll created',
       'DaemonSet/kmesh created',
       'Node/node-1 ready',

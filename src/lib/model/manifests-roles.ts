@@ -10,6 +10,7 @@ interface Rule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
   readonly verbs: readonly string[]
+  readonly resourceNames?: readonly string[]
 }
 
 const DAEMON_RULES: readonly Rule[] = [
@@ -38,9 +39,21 @@ const USER_ROLES: readonly {
     rules: [rule('', ['namespaces', 'nodes', 'pods'], ['get', 'list'])],
   },
   {
+    name: 'kmeshctl-check',
+    namespaced: false,
+    comment: 'kmeshctl interop check, beside the two above: services and what Istio says of TLS.',
+    rules: [
+      rule('', ['services'], ['list']),
+      rule('discovery.k8s.io', ['endpointslices'], ['list']),
+      rule('security.istio.io', ['peerauthentications'], ['list']),
+      rule('networking.istio.io', ['destinationrules'], ['list']),
+      {...rule('', ['configmaps'], ['get']), resourceNames: ['istio']},
+    ],
+  },
+  {
     name: 'kmeshctl-enroll',
     namespaced: false,
-    comment: 'kmeshctl enroll and unenroll, beside the two above: writes one label.',
+    comment: 'kmeshctl enroll and unenroll, beside kmeshctl-daemons and kmeshctl-view: writes one label.',
     rules: [rule('', ['namespaces', 'pods'], ['get', 'list', 'patch'])],
   },
 ]
