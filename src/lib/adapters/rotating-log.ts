@@ -67,7 +67,12 @@ function rotate({file, keep}: RotatingLog, descriptor: number, nowMs: number): b
   // Somebody else was faster.
   if (inodeOf(file) !== mine.ino) return true
   const time = new Date(nowMs).toISOString().replace(/[-:]/g, '')
-  renameSync(file, `${file}.${time}-${process.pid}`)
+  try {
+    // The inode is nobody else's while that file is there, and of two who rename at once each has its own name.
+    renameSync(file, `${file}.${time}-${mine.ino}-${process.pid}`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
   removeOldest(file, keep)
   return true
 }
@@ -78,7 +83,7 @@ function inodeOf(file: string): number | undefined {
 
 function removeOldest(file: string, keep: number): void {
   const isRenamed = (name: string): boolean =>
-    name.startsWith(`${basename(file)}.`) && /\.\d{8}T\d{6}\.\d{3}Z-\d+$/.test(name)
+    name.startsWith(`${basename(file)}.`) && /\.\d{8}T\d{6}\.\d{3}Z-\d+-\d+$/.test(name)
   const renamed = readdirSync(dirname(file)).filter(isRenamed).sort()
   for (const name of renamed.slice(0, Math.max(0, renamed.length - keep))) {
     rmSync(join(dirname(file), name), {force: true})
