@@ -54,9 +54,7 @@ export function createWorkQueue(
     if (isClosed) return
     const count = failures.get(key) ?? 0
     failures.set(key, count + 1)
-    // Conflicts are the ordinary way to learn that the cache is behind.
-    const isConflict = thrown instanceof KubeStatusError && thrown.status === 409
-    const level = isConflict || count < 3 ? 'debug' : 'warn'
+    const level = isBehind(thrown) || count < 3 ? 'debug' : 'warn'
     log[level](`${name} failed, will try again`, {key, error: messageOf(thrown)})
     addLater(key, Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(count, 20)))
   }
@@ -78,4 +76,10 @@ export function createWorkQueue(
   }
 
   return {add, addLater, close}
+}
+
+/** The ordinary ways to learn that the cache is behind: a conflict, and a namespace that is on its end. */
+function isBehind(thrown: unknown): boolean {
+  if (!(thrown instanceof KubeStatusError)) return false
+  return thrown.status === 409 || (thrown.status === 403 && thrown.message.includes('it is being terminated'))
 }
