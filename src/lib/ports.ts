@@ -108,8 +108,8 @@ export interface Kube {
 export interface PortForwardOptions {
   readonly connectTimeoutMs: number
   readonly signal?: AbortSignal | undefined
-  /** Bytes of the pod arrived. */
-  readonly onData?: (() => void) | undefined
+  /** Bytes of the pod arrived: how many. */
+  readonly onData?: ((bytes: number) => void) | undefined
 }
 
 /** What an informer tells. Objects are in the store before the call. */
@@ -201,8 +201,8 @@ export interface AdminDialer {
 /** What becomes of one daemon's way through the API server. */
 export interface TunnelListener {
   opened(): void
-  /** Bytes of the daemon arrived. */
-  heard(): void
+  /** Bytes of the daemon arrived: how many. */
+  heard(bytes: number): void
   /** The handshake failed: the API server is busy, it dropped us, or this one node cannot be reached. */
   failed(why: 'busy' | 'dropped' | 'node'): void
   /** The handshake is tried again. */

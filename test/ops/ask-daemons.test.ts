@@ -21,7 +21,11 @@ const daemons = (count: number): FoundDaemon[] =>
 type Answer = (node: string) => Promise<unknown>
 
 /** Every endpoint of a daemon is answered by `answer`, over a tunnel that opens when it is asked. */
-function fleet(answer: Answer, onOpen: (listener: TunnelListener) => void = (listener) => listener.opened()) {
+function fleet(
+  answer: Answer,
+  onOpen: (listener: TunnelListener) => void = (listener) => listener.opened(),
+  bytes = 100,
+) {
   const state = {open: 0, most: 0, calls: 0}
   const listeners = new Map<string, TunnelListener>()
   const dialer: AdminDialer = {
@@ -39,7 +43,7 @@ function fleet(answer: Answer, onOpen: (listener: TunnelListener) => void = (lis
         const listener = listeners.get(target.node)
         if (listener) onOpen(listener)
         const value = await answer(target.node)
-        listener?.heard()
+        listener?.heard(bytes)
         return value
       }
       const close = async () => {
@@ -64,19 +68,19 @@ function run(clock: FakeClock, dialer: AdminDialer, count: number, more: object 
   }
 }
 
-test('32 at a time while they answer; results in the order of the daemons', async () => {
+test('32 at a time, half as many more while tunnels open well; results in the order of the daemons', async () => {
   const clock = fakeClock()
   const {dialer, state} = fleet(async (node) => {
     await clock.sleep(node === 'n0' ? 90 : 50)
     return node
   })
-  const {finished} = run(clock, dialer, 100)
+  const {finished} = run(clock, dialer, 1000)
   await clock.advance(5000)
   const outcomes = await finished
-  assert.equal(state.most, 32)
+  assert.equal(state.most, 48)
   assert.deepEqual(
     outcomes.map((outcome) => 'value' in outcome && outcome.value),
-    daemons(100).map(({target}) => target.node),
+    daemons(1000).map(({target}) => target.node),
   )
 })
 
@@ -105,6 +109,15 @@ test('a tunnel that does not open keeps its place', async () => {
   assert.equal(state.open, 32)
 })
 
+test('answers that are large keep it at 32: each place may hold one', async () => {
+  const clock = fakeClock()
+  const {dialer, state} = fleet(() => clock.sleep(50), undefined, 1_000_000)
+  const {finished} = run(clock, dialer, 1000)
+  await clock.advance(5000)
+  await finished
+  assert.ok(state.most <= 36, `${state.most}`)
+})
+
 test('a busy API server halves the places, once for a burst, and good tunnels raise them again', async () => {
   const clock = fakeClock()
   let busy = true
@@ -116,8 +129,8 @@ test('a busy API server halves the places, once for a burst, and good tunnels ra
   await clock.advance(1000)
   assert.ok(state.open <= 4, `${state.open}`)
   busy = false
-  await clock.advance(3000)
-  assert.equal(state.open, 32)
+  await clock.advance(4000)
+  assert.equal(state.open, 48)
 })
 
 test('a read is asked once more when its connection broke, and the report says two attempts', async () => {
@@ -153,7 +166,7 @@ test('a write is never asked again, nor a read that was answered badly', async (
 test('Ctrl-C: answers stay, what was begun and what was not is told, without waiting', async () => {
   const clock = fakeClock()
   const {dialer} = fleet(async (node) => (node === 'n0' ? 'yes' : new Promise(() => undefined)))
-  const {finished, abort} = run(clock, dialer, 1000)
+  const {finished, abort} = run(clock, dialer, 1000, {ceiling: 32})
   await settle()
   abort()
   const outcomes = await finished

@@ -24,8 +24,8 @@ export interface PortForwardRequest {
   readonly clock: Clock
   readonly connectTimeoutMs: number
   readonly signal?: AbortSignal | undefined
-  /** Bytes of the pod arrived. */
-  readonly onData?: (() => void) | undefined
+  /** Bytes of the pod arrived: how many. */
+  readonly onData?: ((bytes: number) => void) | undefined
 }
 
 const DATA = 0
@@ -172,7 +172,7 @@ class PortForwardStream extends Duplex {
       return
     }
     if (channel === DATA) {
-      this.request.onData?.()
+      this.request.onData?.(frame.length - 1)
       if (!this.push(frame.subarray(1))) this.socket.pause()
     } else if (channel === ERROR && frame.length > 1) {
       this.destroy(this.lost(frame.subarray(1).toString('utf8')))

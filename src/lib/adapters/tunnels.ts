@@ -32,7 +32,7 @@ export function openTunnels(kube: Kube, {clock, random}: TunnelOptions): Tunnels
     },
     portForward: async (namespace, pod, port, options) => {
       const listener = listeners.get(`${namespace}/${pod}`)
-      const onData = listener && (() => listener.heard())
+      const onData = listener && ((bytes: number) => listener.heard(bytes))
       const stream = await again(
         () => kube.portForward(namespace, pod, port, {...options, onData}),
         (attempt) =>

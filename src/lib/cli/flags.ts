@@ -176,7 +176,7 @@ export const meshFlags = {
   }),
   concurrency: Flags.integer({
     description:
-      'daemons that are asked at the same time (default: 32, and up to 256 while many of them hang; fewer when the API server is busy)',
+      'daemons that are asked at the same time (default: 32, 48 while the API server does well, up to 256 while many of them hang; fewer when it is busy)',
     min: 1,
     max: 256,
     helpGroup: DAEMON,

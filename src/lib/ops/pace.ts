@@ -8,11 +8,14 @@ export const MAX_CONCURRENCY = 256
 const SILENT_MS = 120
 /** One burst of refusals lowers the limit once. */
 const CUT_PAUSE_MS = 500
-/** Good tunnels raise a lowered limit by about this many a round. */
+/** Good tunnels raise the limit by about this many a round, up to so many times the places to begin with. */
 const RAISE = 4
+const MOST_RAISED = 1.5
+/** With answers larger than this the limit is not raised above its start: each place may hold one in memory. */
+const LARGE_BYTES = 256 * 1024
 
 export interface PaceOptions {
-  /** Places to begin with, and what good answers lead back to. */
+  /** Places to begin with. */
   readonly start: number
   /** Silent daemons included, never more. */
   readonly ceiling: number
@@ -25,8 +28,8 @@ export interface Place {
   opened(): void
   /** A question went out. */
   asked(): void
-  /** Bytes came. */
-  heard(): void
+  /** So many bytes came. */
+  heard(bytes: number): void
   leave(): void
 }
 
@@ -37,6 +40,7 @@ export interface Place {
 export class Pace {
   private readonly options: PaceOptions
   private readonly onFree: () => void
+  private highest: number
   private limit: number
   private inside = 0
   private silent = 0
@@ -47,6 +51,7 @@ export class Pace {
     this.options = options
     this.onFree = onFree
     this.limit = options.start
+    this.highest = Math.min(options.ceiling, options.start * MOST_RAISED)
   }
 
   get current(): number {
@@ -56,7 +61,7 @@ export class Pace {
   /** The total follows the limit down: 256 at 32 places, 128 at 16. */
   isFree(): boolean {
     const {start, ceiling} = this.options
-    const total = Math.max(1, Math.floor((ceiling * this.limit) / start))
+    const total = Math.max(1, Math.min(ceiling, Math.floor((ceiling * this.limit) / start)))
     return this.inside - this.silent < this.current && this.inside < total
   }
 
@@ -72,6 +77,7 @@ export class Pace {
     this.inside += 1
     let isOpen = false
     let isSilent = false
+    let bytes = 0
     let stop: (() => void) | undefined
     const settle = (): void => {
       stop?.()
@@ -95,7 +101,11 @@ export class Pace {
         watch()
       },
       asked: watch,
-      heard: settle,
+      heard: (more) => {
+        settle()
+        bytes += more
+        if (bytes > LARGE_BYTES) this.sawLarge()
+      },
       leave: () => {
         settle()
         isOpen = false
@@ -105,9 +115,14 @@ export class Pace {
     }
   }
 
+  private sawLarge(): void {
+    this.highest = this.options.start
+    this.limit = Math.min(this.limit, this.highest)
+  }
+
   private raise(): void {
-    if (this.limit >= this.options.start) return
-    this.limit = Math.min(this.options.start, this.limit + RAISE / this.limit)
+    if (this.limit >= this.highest) return
+    this.limit = Math.min(this.highest, this.limit + RAISE / this.limit)
     this.onFree()
   }
 }
