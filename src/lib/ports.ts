@@ -5,6 +5,7 @@
  */
 import type {Duplex} from 'node:stream'
 import type {DaemonTarget, EndpointName, Params, Reply} from './model/api.ts'
+import type {SidecarRulesState} from './model/bypass.ts'
 import type {KubeList, KubeObject, WatchEvent} from './model/kube.ts'
 import type {LevelLease} from './model/level-lease.ts'
 
@@ -324,6 +325,22 @@ export interface Netns {
   socket(namespacePath: string, family: 4 | 6): number
   /** Descriptor of a listening TCP socket inside, for `server.listen({fd})`. */
   listen(namespacePath: string, address: string, port: number): number
+}
+
+/** Rules in a pod's network namespace that keep its traffic away from its sidecar (iptables, IPv4 and IPv6). */
+export interface SidecarRules {
+  /** Reads only. @throws CommandError, KmeshError `MissingTool` */
+  look(namespacePath: string): Promise<SidecarRulesState>
+  /**
+   * RETURN at position 1 of PREROUTING and OUTPUT of table nat, once, in the backend that holds Istio's chains, in
+   * both while neither does; needless and doubled ones go. Repeated it changes nothing. All of it or nothing.
+   *
+   * @returns what stands there afterwards; nothing was changed where `redirection` is `tproxy` or `nftables`
+   * @throws CommandError, KmeshError `MissingTool`, `IptablesLocked`
+   */
+  put(namespacePath: string): Promise<SidecarRulesState>
+  /** Takes out what is ours and nothing else. @throws as `put` */
+  remove(namespacePath: string): Promise<void>
 }
 
 // ---------------------------------------------------------------- processes

@@ -4,6 +4,7 @@
  * and docs iterate. Rows marked `own` are ours (design section 6); the others
  * are the v1.2 dialect of the Go daemon (contracts 1.7).
  */
+import type {BypassEntry} from './bypass.ts'
 
 /** A daemon that can be asked, and how it was found. */
 export interface DaemonTarget {
@@ -93,6 +94,8 @@ export interface EnrollmentEntry {
   readonly intent: boolean
   /** What the kernel map says. */
   readonly captured: boolean
+  /** Absent in answers of agents that know no bypass. */
+  readonly bypass?: BypassEntry
 }
 
 /** Contracts 2.1.1. */
