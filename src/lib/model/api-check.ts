@@ -78,6 +78,7 @@ const CHECKS: {readonly [E in EndpointName]: Check} = {
       rule: isText,
       intent: isFlag,
       captured: isFlag,
+      bypass: optional(shape({wanted: isFlag, active: isFlag, reason: nullable(isText)})),
     }),
   ),
 }

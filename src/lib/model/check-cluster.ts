@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Pods, services and their endpoints as `interop check` judges them. Pure. */
 
+import {bypassNow} from './bypass-now.ts'
 import type {CheckSubject} from './check-subject.ts'
-import {hasSidecar, SIDECAR_BYPASS_LABEL} from './enrollment.ts'
+import {hasSidecar} from './enrollment.ts'
 import type {CheckedEndpoint, CheckedPod, CheckedPort} from './interop-check.ts'
 import {type EndpointSlice, objectKey, type Pod, type Service, type ServicePort} from './kube.ts'
 import type {PodCapture} from './pair-verdict.ts'
@@ -28,13 +29,14 @@ export function checkedPod(pod: Pod, facts: FactsByNode): CheckedPod {
 }
 
 function captureOf(pod: Pod, node: NodeFacts | null): PodCapture {
-  const {annotations, labels} = pod.metadata
+  const {annotations} = pod.metadata
   const {kmesh} = captureNow(pod, node)
   const sidecar = hasSidecar(annotations)
-  const bypassed = sidecar && kmesh === true && node?.sidecarPolicy === 'bypass'
-  // Whether a daemon acted on that label is told nowhere yet.
-  const isAsked = sidecar && !bypassed && labels?.[SIDECAR_BYPASS_LABEL] === 'enabled'
-  return {kmesh: isAsked ? null : kmesh, sidecar, bypassed, ambient: isAmbientCaptured(annotations)}
+  const bypass = bypassNow(pod, undefined, node, kmesh)
+  const bypassed = sidecar && bypass?.active === true
+  // Asked for by a label, and nobody tells whether it was done.
+  const isUntold = sidecar && bypass?.active === null
+  return {kmesh: isUntold ? null : kmesh, sidecar, bypassed, ambient: isAmbientCaptured(annotations)}
 }
 
 export interface ClusterServers {

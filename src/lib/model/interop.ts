@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Who is meant to have a pod's traffic, who has it now, and how the two fit (design section 5). Pure. */
 import type {EnrollmentEntry} from './api.ts'
+import {type BypassNow, bypassNow} from './bypass-now.ts'
 import {DATAPLANE_LABEL, decideEnrollment, hasSidecar, isAnnotatedCaptured, isKmesh} from './enrollment.ts'
 import {intentAgeMs} from './interop-age.ts'
 import {isPodReady, type Namespace, type Pod} from './kube.ts'
 import type {Capture, CaptureSource} from './plan.ts'
 import {absentNode, enrollsReadyPodsOnly, type FactsByNode, type NodeFacts} from './plan-node.ts'
-import {captureNow} from './plan-pod.ts'
+import {type CaptureNow, captureNow} from './plan-pod.ts'
 import {decideInjection, isAmbientCaptured, namespaceInjection, wantsAmbient} from './sidecar.ts'
 
 export type InteropState = 'active' | 'pending' | 'stale' | 'conflict'
@@ -38,6 +39,8 @@ export interface InteropPod {
   readonly claims: readonly Capture[]
   readonly annotated: boolean
   readonly sidecar: SidecarView
+  /** Short-circuit of its sidecar; null: neither wanted nor there. */
+  readonly bypass: BypassNow | null
   /** Null: not known. */
   readonly state: InteropState | null
   readonly reason: string
@@ -78,13 +81,14 @@ export function interopPod(
     namespace: pod.metadata.namespace ?? '',
     name: pod.metadata.name ?? '',
     node: nodeName,
-    intent: intentOf(pod, namespace, view.intent),
+    intent: intentOf(pod, namespace, view),
     rule: view.rule,
     capture: view.capture,
     source: view.source,
     claims: claimsOf(pod, view.kmesh),
     annotated: view.annotated,
     sidecar: {injected: hasSidecar(pod.metadata.annotations), nextStart, revision, rule},
+    bypass: view.bypass,
     ...stateOf(pod, view, node),
     intentAgeMs: view.ageMs,
   }
@@ -115,6 +119,7 @@ interface Look {
   readonly source: CaptureSource
   readonly capture: Capture | null
   readonly annotated: boolean
+  readonly bypass: BypassNow | null
   readonly ageMs: number | null
 }
 
@@ -125,7 +130,15 @@ function lookAt(pod: Pod, namespace: Namespace | undefined, node: NodeFacts | nu
   const {enroll: intent, rule} = untouchedDecision(asked, entry, node) ?? asked
   const annotated = isAnnotatedCaptured(pod.metadata.annotations)
   const ageMs = intentAgeMs({pod, namespace, entry, intent, nowMs})
-  return {intent, rule, annotated, ageMs, ...captureNow(pod, node)}
+  const now = captureNow(pod, node)
+  const bypass = bypassNow(pod, namespace?.metadata.labels, node, now.kmesh)
+  return {intent, rule, annotated, ageMs, bypass, ...now, capture: captureBeside(now, bypass)}
+}
+
+/** Without Kmesh a sidecar that is short-circuited leaves the traffic to nobody. */
+function captureBeside({capture}: CaptureNow, bypass: BypassNow | null): Capture | null {
+  if (capture !== 'sidecar' || bypass === null || bypass.active === false) return capture
+  return bypass.active ? 'none' : null
 }
 
 const OF_NAMESPACE = ['NamespaceLabel', 'NotLabelled', 'StartedBefore']
@@ -142,9 +155,9 @@ function untouchedDecision(
   return {enroll: entry.intent, rule: 'StartedBefore'}
 }
 
-function intentOf(pod: Pod, namespace: Namespace | undefined, kmesh: boolean): Capture {
-  if (kmesh) return 'kmesh'
-  if (hasSidecar(pod.metadata.annotations)) return 'sidecar'
+function intentOf(pod: Pod, namespace: Namespace | undefined, {intent, bypass}: Look): Capture {
+  if (intent) return 'kmesh'
+  if (hasSidecar(pod.metadata.annotations)) return bypass?.wanted ? 'none' : 'sidecar'
   return wantsAmbient(pod, namespace?.metadata.labels) ? 'ambient' : 'none'
 }
 
@@ -168,13 +181,33 @@ function stateOf(
   node: NodeFacts | null,
 ): {readonly state: InteropState | null; readonly reason: string} {
   const claims = claimsOf(pod, view.kmesh)
-  const bypassed = node?.sidecarPolicy === 'bypass' && claims.join() === 'kmesh,sidecar'
-  if (claims.length > 1 && !bypassed) return {state: 'conflict', reason: 'SeveralDataPlanes'}
+  const {bypass} = view
+  if (claims.length > 1 && !isShortCircuit(claims, bypass))
+    return {state: 'conflict', reason: 'SeveralDataPlanes'}
   if (view.kmesh === null) return {state: null, reason: 'DaemonNotReady'}
+  if (bypass !== null && bypass.active !== bypass.wanted) return bypassState(view, bypass)
   if (view.intent === view.kmesh) return annotationState(view)
   const reason = differenceReason(pod, view, node)
   const onItsWay = reason === 'NotReady' || isYoung(view.ageMs)
   return {state: onItsWay ? 'pending' : 'stale', reason}
+}
+
+/** Kmesh with a sidecar that is, or is about to be, out of the way. */
+function isShortCircuit(claims: readonly Capture[], bypass: BypassNow | null): boolean {
+  return claims.join() === 'kmesh,sidecar' && bypass !== null && bypass.wanted
+}
+
+/** Nothing brings about what is not supported: that is no matter of time. */
+function bypassState(
+  {ageMs}: Look,
+  {wanted, active, reason}: BypassNow,
+): {readonly state: InteropState | null; readonly reason: string} {
+  if (active === null) return {state: null, reason: reason ?? 'BypassNotTold'}
+  const isWaiting = isYoung(ageMs) && reason !== 'BypassUnsupported'
+  return {
+    state: isWaiting ? 'pending' : 'stale',
+    reason: reason ?? (wanted ? 'NotBypassed' : 'StillBypassed'),
+  }
 }
 
 /** Intent and kernel agree; the annotation may lag behind, or have been left. */

@@ -21,7 +21,7 @@ export const interopView: View<InteropItem> = {
     {header: 'INTENT', value: (item) => item.intent},
     {header: 'NOW', value: (item) => nowOf(item)},
     {header: 'SOURCE', value: (item) => (item.kind === 'Pod' ? item.source : null)},
-    {header: 'SIDECAR', value: (item) => sidecarOf(item.sidecar)},
+    {header: 'SIDECAR', value: (item) => (isBypassed(item) ? 'bypassed' : sidecarOf(item.sidecar))},
     {
       header: 'STATE',
       value: (item) => item.state ?? 'unknown',
@@ -39,6 +39,10 @@ export const interopView: View<InteropItem> = {
 function nowOf(item: InteropItem): string {
   if (item.kind === 'Pod') return item.capture ?? 'unknown'
   return countsText(item.pods)
+}
+
+function isBypassed(item: InteropItem): boolean {
+  return item.kind === 'Pod' && item.sidecar.injected === true && item.bypass?.active === true
 }
 
 /** What is now, and what a restart makes of it. */
