@@ -8,6 +8,7 @@ import {
   DEFAULT_MESH,
   type DestinationRule,
   type PeerAuthentication,
+  type RuleSubset,
 } from '../../src/lib/model/istio-policy.ts'
 import {
   type PairReason,
@@ -24,6 +25,7 @@ const MERGE = 'pilot/pkg/model/destination_rule.go'
 const CLUSTER = 'pilot/pkg/networking/core/cluster_tls.go'
 const CHECKER = 'pilot/pkg/xds/endpoints/mtls_checker.go'
 const PORTS = 'pilot/pkg/networking/util'
+const SUBSETS = 'pilot/pkg/networking/util MergeSubsetTrafficPolicy'
 const CELL = 'who receives: capture of both pods'
 
 const NOBODY: PodCapture = {kmesh: false, sidecar: false, bypassed: false, ambient: false}
@@ -71,10 +73,11 @@ interface RuleOptions {
   readonly portNumber?: number
   readonly exportTo?: readonly string[]
   readonly client?: Record<string, string>
+  readonly subsets?: readonly RuleSubset[]
 }
 /** @param tls - of the top level; `port`: of an entry for that port, null for an entry that says nothing */
 function rule(namespace: string, tls: string | undefined, options: RuleOptions = {}): DestinationRule {
-  const {host = HOST, port, portNumber = 80, exportTo, client} = options
+  const {host = HOST, port, portNumber = 80, exportTo, client, subsets} = options
   const entry = typeof port === 'string' ? {tls: {mode: port}} : {}
   return {
     metadata: metadata(namespace),
@@ -82,10 +85,24 @@ function rule(namespace: string, tls: string | undefined, options: RuleOptions =
       host,
       ...(exportTo === undefined ? {} : {exportTo}),
       ...(client === undefined ? {} : {workloadSelector: {matchLabels: client}}),
+      ...(subsets === undefined ? {} : {subsets}),
       trafficPolicy: {
         ...(tls === undefined ? {} : {tls: {mode: tls}}),
         ...(port === undefined ? {} : {portLevelSettings: [{port: {number: portNumber}, ...entry}]}),
       },
+    },
+  }
+}
+
+/** @param port - as for {@link rule}: an entry for port 80 */
+function subset(tls?: string, labels: Record<string, string> = {}, port?: string | null): RuleSubset {
+  const entry = typeof port === 'string' ? {tls: {mode: port}} : {}
+  return {
+    name: `s${age}`,
+    labels,
+    trafficPolicy: {
+      ...(tls === undefined ? {} : {tls: {mode: tls}}),
+      ...(port === undefined ? {} : {portLevelSettings: [{port: {number: 80}, ...entry}]}),
     },
   }
 }
@@ -114,6 +131,7 @@ const REFUSED: Expected = ['plain', 'STRICT', 'fails', 'StrictRefusesPlainText']
 const MUTUAL: Expected = ['mtls', 'PERMISSIVE', 'works', 'MutualTls']
 const STRICT_MUTUAL: Expected = ['mtls', 'STRICT', 'works', 'MutualTls']
 const LOST: Expected = ['mtls', null, 'fails', 'NobodyDecrypts']
+const UNDECIDED: Expected = [null, null, 'unknown', 'SubsetDecides']
 const NOT_TAKEN: Expected = ['mtls', 'DISABLE', 'fails', 'ServerEnvoyHasNoTls']
 
 /** Client and server with a sidecar each unless the row says otherwise. */
@@ -232,6 +250,22 @@ const ROWS: readonly Row[] = [
   {title: 'silent entry below ISTIO_MUTUAL', source: CHECKER, rules: [rule('shop', 'ISTIO_MUTUAL', {port: null})], expected: MUTUAL},
   {title: 'silent entry below ISTIO_MUTUAL, no label', source: CHECKER, server: NOBODY, labels: B, rules: [rule('shop', 'ISTIO_MUTUAL', {port: null})], expected: DIRECT},
   {title: 'silent entry below ISTIO_MUTUAL ignores a workload DISABLE', source: CHECKER, peer: [cart('DISABLE')], rules: [rule('shop', 'ISTIO_MUTUAL', {port: null})], expected: NOT_TAKEN},
+  // ---- subsets, which VirtualServices choose
+  {title: 'subset without tls inherits', source: SUBSETS, rules: [rule('shop', 'DISABLE', {subsets: [subset()]})], expected: RECEIVED},
+  {title: 'subset without tls inherits the port entry first', source: SUBSETS, rules: [rule('shop', 'ISTIO_MUTUAL', {port: 'DISABLE', subsets: [subset()]})], expected: RECEIVED},
+  {title: 'subset over top level', source: SUBSETS, rules: [rule('shop', 'DISABLE', {subsets: [subset('ISTIO_MUTUAL')]})], expected: UNDECIDED},
+  {title: 'subset over port entry', source: SUBSETS, rules: [rule('shop', 'ISTIO_MUTUAL', {port: 'DISABLE', subsets: [subset('ISTIO_MUTUAL')]})], expected: UNDECIDED},
+  {title: 'subset of the same mode as the port entry', source: SUBSETS, rules: [rule('shop', 'ISTIO_MUTUAL', {port: 'DISABLE', subsets: [subset('DISABLE')]})], expected: RECEIVED},
+  {title: 'subset alone, other than automatic', source: SUBSETS, rules: [rule('shop', undefined, {subsets: [subset('DISABLE')]})], expected: UNDECIDED},
+  {title: 'subset alone that says what is automatic here', source: SUBSETS, rules: [rule('shop', undefined, {subsets: [subset('ISTIO_MUTUAL')]})], expected: MUTUAL},
+  {title: 'the same subset where automatic is plain text', source: SUBSETS, labels: B, rules: [rule('shop', undefined, {subsets: [subset('ISTIO_MUTUAL')]})], expected: UNDECIDED},
+  {title: 'subset of other endpoints', source: SUBSETS, rules: [rule('shop', 'DISABLE', {subsets: [subset('ISTIO_MUTUAL', {version: 'v2'})]})], expected: RECEIVED},
+  {title: 'subset of this endpoint among others', source: SUBSETS, labels: {...A, version: 'v2'}, rules: [rule('shop', 'DISABLE', {subsets: [subset('DISABLE', {version: 'v1'}), subset('ISTIO_MUTUAL', {version: 'v2'})]})], expected: UNDECIDED},
+  {title: 'port entry of a subset over its own level', source: SUBSETS, rules: [rule('shop', 'DISABLE', {subsets: [subset('ISTIO_MUTUAL', {}, 'DISABLE')]})], expected: RECEIVED},
+  {title: 'silent port entry of a subset is automatic', source: SUBSETS, rules: [rule('shop', 'ISTIO_MUTUAL', {subsets: [subset(undefined, {}, null)]})], expected: MUTUAL},
+  {title: 'two rules of a host: subsets of the younger count', source: MERGE, rules: [rule('shop', 'DISABLE'), rule('shop', undefined, {subsets: [subset('ISTIO_MUTUAL')]})], expected: UNDECIDED},
+  {title: 'subsets of a rule that another namespace hides', source: CHOICE, rules: [rule('web', 'DISABLE'), rule('shop', undefined, {subsets: [subset('ISTIO_MUTUAL')]})], expected: RECEIVED},
+  {title: 'subsets say nothing to a captured client', source: CELL, client: KMESH, rules: [rule('shop', 'DISABLE', {subsets: [subset('ISTIO_MUTUAL')]})], expected: RECEIVED},
   {title: 'silent entry alone is automatic', source: CHECKER, rules: [rule('shop', undefined, {port: null})], expected: MUTUAL},
 ]
 

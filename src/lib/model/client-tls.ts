@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What a client's sidecar sends to one endpoint of a service: plain text or which kind of TLS. */
-import {destinationRuleFor, type RuleClient, type RuleService, tlsOfRule} from './destination-rule.ts'
+import {
+  destinationRuleFor,
+  type RuleClient,
+  type RuleService,
+  type RuleTls,
+  tlsOfRule,
+  tlsOfSubsets,
+} from './destination-rule.ts'
 import type {DestinationRule, MeshSettings, PeerAuthentication} from './istio-policy.ts'
 import {effectiveMtls, namespaceMtls, type ServerWorkload} from './mtls-mode.ts'
 
@@ -32,6 +39,8 @@ export interface CalledEndpoint extends ServerWorkload {
 export interface ClientTls {
   /** Null: Istio's rules as we know them do not tell. */
   readonly sent: Sent | null
+  /** Why `sent` is null: endpoints with and without label, or subsets that VirtualServices choose. */
+  readonly undecided?: 'MixedHeadless' | 'SubsetDecides'
   /** `namespace/name` of the DestinationRule that was followed. */
   readonly rule: string | null
 }
@@ -53,13 +62,26 @@ export function clientTls(
 ): ClientTls {
   const found = destinationRuleFor(policies.destinationRules, client, service, policies.mesh)
   const rule = found === undefined ? null : `${found.metadata.namespace}/${found.metadata.name}`
-  const {mode, replaced} = tlsOfRule(found, service.port)
+  const sentFor = (tls: RuleTls): Sent | null => sentWith(policies, tls, service, endpoint, all)
+  const sent = sentFor(tlsOfRule(found, service.port))
+  // Which subset a call takes is said by VirtualServices, which are not read.
+  const subsets = tlsOfSubsets(found, service.port, endpoint.labels).map(sentFor)
+  if (subsets.some((other) => other !== sent)) return {sent: null, rule, undecided: 'SubsetDecides'}
+  return sent === null ? {sent, rule, undecided: 'MixedHeadless'} : {sent, rule}
+}
+
+function sentWith(
+  policies: IstioPolicies,
+  {mode, replaced}: RuleTls,
+  service: CalledService,
+  endpoint: CalledEndpoint,
+  all: readonly CalledEndpoint[],
+): Sent | null {
   const forced = FORCED[mode ?? '']
-  if (forced !== undefined) return {sent: forced, rule}
-  if (replaced === 'SIMPLE' || replaced === 'DISABLE') return {sent: 'plain', rule}
-  if (!isAutomatic(policies, service)) return {sent: 'plain', rule}
-  const honoursWorkload = replaced !== 'ISTIO_MUTUAL'
-  return {sent: automatic(policies, service, endpoint, all, honoursWorkload), rule}
+  if (forced !== undefined) return forced
+  if (replaced === 'SIMPLE' || replaced === 'DISABLE') return 'plain'
+  if (!isAutomatic(policies, service)) return 'plain'
+  return automatic(policies, service, endpoint, all, replaced !== 'ISTIO_MUTUAL')
 }
 
 function isAutomatic({mesh, peerAuthentications}: IstioPolicies, service: CalledService): boolean {

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which DestinationRule a client's sidecar follows for a service, and what TLS it asks for (push_context.go of Istio). */
-import {byAge, type DestinationRule, hasSelector, type MeshSettings, selects} from './istio-policy.ts'
+import {
+  byAge,
+  type DestinationRule,
+  hasSelector,
+  type MeshSettings,
+  type RuleSubset,
+  selects,
+} from './istio-policy.ts'
 
 export interface RuleClient {
   readonly namespace: string
@@ -53,6 +60,33 @@ export function tlsOfRule(rule: DestinationRule | undefined, port: number): Rule
   return {mode: undefined, replaced: policy?.tls?.mode}
 }
 
+/**
+ * TLS of the subsets that an endpoint with these labels is in, as far as they say something themselves; the others
+ * inherit what {@link tlsOfRule} gives. A subset's entry for the port replaces all that stands above it.
+ */
+export function tlsOfSubsets(
+  rule: DestinationRule | undefined,
+  port: number,
+  labels: Readonly<Record<string, string>> | undefined,
+): readonly RuleTls[] {
+  const own = (rule?.spec?.subsets ?? []).filter(({labels: matchLabels = {}}) =>
+    selects({matchLabels}, labels),
+  )
+  return own.flatMap((subset) => tlsOfSubset(subset, rule, port) ?? [])
+}
+
+function tlsOfSubset(
+  {trafficPolicy}: RuleSubset,
+  rule: DestinationRule | undefined,
+  port: number,
+): RuleTls | undefined {
+  const entry = trafficPolicy?.portLevelSettings?.find((candidate) => candidate.port?.number === port)
+  const above = trafficPolicy?.tls?.mode
+  if (entry === undefined) return above === undefined ? undefined : {mode: above, replaced: undefined}
+  if (entry.tls?.mode !== undefined) return {mode: entry.tls.mode, replaced: undefined}
+  return {mode: undefined, replaced: above ?? rule?.spec?.trafficPolicy?.tls?.mode}
+}
+
 /** Rules of the best match: an exact host before a wildcard, a longer wildcard before a shorter one. */
 function closestHost(
   rules: readonly DestinationRule[],
@@ -78,7 +112,10 @@ function matchesHost(pattern: string, host: string): boolean {
   return pattern.startsWith('*') ? host.endsWith(pattern.slice(1)) : pattern === host
 }
 
-/** Of one host: those made for this client before those for all; then the oldest that says anything. */
+/**
+ * Of one host: those made for this client before those for all; then the oldest that says anything, with the
+ * subsets of all of them.
+ */
 function choose(rules: readonly DestinationRule[], client: RuleClient): DestinationRule | undefined {
   const selected = rules.filter(
     ({spec}) => hasSelector(spec?.workloadSelector) && selects(spec?.workloadSelector, client.labels),
@@ -88,7 +125,9 @@ function choose(rules: readonly DestinationRule[], client: RuleClient): Destinat
   const [oldest] = candidates
   if (oldest === undefined) return undefined
   const policy = candidates.find(({spec}) => Object.keys(spec?.trafficPolicy ?? {}).length > 0)
-  return policy ?? oldest
+  const winner = policy ?? oldest
+  const subsets = candidates.flatMap(({spec}) => spec?.subsets ?? [])
+  return subsets.length === 0 ? winner : {...winner, spec: {...winner.spec, subsets}}
 }
 
 /** Without exportTo a rule is for every namespace. */

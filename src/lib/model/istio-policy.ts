@@ -27,12 +27,20 @@ export interface TrafficPolicy {
   }[]
 }
 
+export interface RuleSubset {
+  readonly name?: string
+  /** Of the endpoints that are in it, besides the service's own selector. */
+  readonly labels?: Readonly<Record<string, string>>
+  readonly trafficPolicy?: TrafficPolicy
+}
+
 export interface DestinationRule extends KubeObject {
   readonly spec?: {
     readonly host?: string
     readonly exportTo?: readonly string[]
     readonly workloadSelector?: LabelSelector
     readonly trafficPolicy?: TrafficPolicy
+    readonly subsets?: readonly RuleSubset[]
   }
 }
 

@@ -40,6 +40,10 @@ export const PAIR_TEXTS: Readonly<Record<PairReason, PairText>> = {
     why: 'some endpoints of this headless service have a sidecar and some have none',
     fix: 'give all of them a sidecar, or say the TLS mode in a DestinationRule',
   },
+  SubsetDecides: {
+    why: 'subsets of the DestinationRule differ in TLS, and which one is called is said by VirtualServices, which are not read',
+    fix: 'give the subsets the TLS mode of the rule, or look at the VirtualServices of that host',
+  },
   CapturedBesideSidecar: {
     why: 'Kmesh and a sidecar both have the pod: who wins is not defined',
     fix: 'take the pod out of one of them',

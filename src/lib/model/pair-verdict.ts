@@ -35,6 +35,7 @@ export type PairReason =
   | 'TlsReachesApplication'
   | 'ForeignCertificates'
   | 'MixedHeadless'
+  | 'SubsetDecides'
   | 'CapturedBesideSidecar'
   | 'Ambient'
   | 'CaptureUnknown'
@@ -87,7 +88,8 @@ export function pairVerdict(
   )
   const found = {row, column, sent: told?.sent ?? null, rule: told?.rule ?? null}
   if (told === undefined) return {...found, mtls: null, result: 'unknown', reason: 'PolicyUnreadable'}
-  if (told.sent === null) return {...found, mtls: null, result: 'unknown', reason: 'MixedHeadless'}
+  if (told.sent === null)
+    return {...found, mtls: null, result: 'unknown', reason: told.undecided ?? 'MixedHeadless'}
   if (column !== 'sidecar') return {...found, mtls: null, ...withoutEnvoy(told.sent)}
   if (policies === undefined) return {...found, mtls: null, result: 'unknown', reason: 'PolicyUnreadable'}
   const mtls = effectiveMtls(policies.peerAuthentications, server, server.targetPort, policies.mesh)
