@@ -112,6 +112,7 @@ export interface Container {
   readonly ports?: readonly ContainerPort[]
   readonly workingDir?: string
   readonly readinessProbe?: Probe
+  readonly startupProbe?: Probe
   readonly securityContext?: {readonly runAsUser?: number; readonly runAsGroup?: number}
   readonly restartPolicy?: string
 }
@@ -119,6 +120,7 @@ export interface Container {
 export interface ContainerStatus {
   readonly name: string
   readonly ready: boolean
+  readonly started?: boolean
   readonly restartCount: number
   readonly image?: string
   readonly containerID?: string
@@ -151,6 +153,7 @@ export interface Pod extends KubeObject {
     readonly startTime?: string
     readonly conditions?: readonly Condition[]
     readonly containerStatuses?: readonly ContainerStatus[]
+    readonly initContainerStatuses?: readonly ContainerStatus[]
     readonly reason?: string
     readonly message?: string
   }
