@@ -3,7 +3,7 @@
 // Method: the ports as the agent asks them.
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {memoryNetns, memoryProc} from '../../src/lib/adapters/memory-node.ts'
+import {memoryNetns, memoryProc, memorySidecarRules} from '../../src/lib/adapters/memory-node.ts'
 
 test('every pod is found, with a cookie of its own that stays', async () => {
   const proc = memoryProc()
@@ -20,4 +20,16 @@ test('every pod is found, with a cookie of its own that stays', async () => {
 test('nothing pretends to run inside a namespace', () => {
   assert.throws(() => memoryNetns().within('memory:uid-a', () => 1), /no network namespaces in memory/)
   assert.throws(() => memoryNetns().socket('memory:uid-a', 4), /no network namespaces in memory/)
+})
+
+test('rules of a namespace stand until they are removed, and in no other', async () => {
+  const rules = memorySidecarRules()
+  const standing = {redirection: 'none', complete: true, present: true}
+  const gone = {redirection: 'none', complete: false, present: false}
+  assert.deepEqual(await rules.look('memory:a'), gone)
+  assert.deepEqual(await rules.put('memory:a'), standing)
+  assert.deepEqual(await rules.look('memory:a'), standing)
+  assert.deepEqual(await rules.look('memory:b'), gone)
+  await rules.remove('memory:a')
+  assert.deepEqual(await rules.look('memory:a'), gone)
 })

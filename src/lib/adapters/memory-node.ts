@@ -5,7 +5,7 @@
  */
 import {createHash} from 'node:crypto'
 import {KmeshError} from '../errors.ts'
-import type {Netns, PodClasses, PodNamespace, Proc} from '../ports.ts'
+import type {Netns, PodClasses, PodNamespace, Proc, SidecarRules} from '../ports.ts'
 
 const PREFIX = 'memory:'
 
@@ -46,5 +46,20 @@ export function memoryClasses(): PodClasses {
       return true
     },
     take: (uid, classid) => classes.get(uid) === classid && classes.delete(uid),
+  }
+}
+
+/** No sidecar redirects anything; rules that were put stand until they are removed. */
+export function memorySidecarRules(): SidecarRules {
+  const paths = new Set<string>()
+  const stateOf = (path: string) =>
+    ({redirection: 'none', complete: paths.has(path), present: paths.has(path)}) as const
+  return {
+    look: async (path) => stateOf(path),
+    put: async (path) => {
+      paths.add(path)
+      return stateOf(path)
+    },
+    remove: async (path) => void paths.delete(path),
   }
 }
