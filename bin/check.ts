@@ -10,6 +10,11 @@ const CHECKS: readonly {readonly name: string; readonly command: readonly string
   {name: 'lockfile holds every platform', command: [process.execPath, 'bin/lockfile.ts']},
   {name: 'types (tsc)', command: [process.execPath, tool('tsc')]},
   {
+    name: 'types of the page (tsc)',
+    command: [process.execPath, tool('tsc'), '-p', 'src/lib/render/html/browser'],
+  },
+  {name: 'page is what its sources build', command: [process.execPath, 'bin/interop-page.ts']},
+  {
     name: 'format and lint (biome)',
     command: [process.execPath, tool('biome'), 'check', '--error-on-warnings', '.'],
   },

@@ -33,6 +33,8 @@ const TESTING = {
   runc: {command: 'runc'},
   'containernetworking-plugins': {file: '/usr/lib/cni/bridge'},
   'busybox-static': {file: '/bin/busybox'},
+  // Opens the page of interop check.
+  chromium: {command: 'chromium'},
 }
 
 const TASKS = {

@@ -41,6 +41,9 @@ export interface Connection {
   readonly server: string
   /** Of the context, else `default`. */
   readonly namespace: string
+  /** Names in the kubeconfig, where one was chosen. */
+  readonly contextName?: string
+  readonly clusterName?: string
   readonly proxyUrl: string | undefined
   /** Asks exec plugins and reads token files again when they are due. */
   credentials(): Promise<Credentials>
@@ -60,6 +63,7 @@ export async function loadConnection(request: ConnectionRequest): Promise<Connec
   return {
     server: cluster.server.replace(/\/+$/, ''),
     namespace: context?.namespace || 'default',
+    ...(context === undefined ? {} : {contextName: context.name, clusterName: cluster.name}),
     proxyUrl: (cluster as {proxyUrl?: string}).proxyUrl,
     credentials: () => credentialsOf(options, user, impersonation),
   }

@@ -40,6 +40,12 @@ export abstract class BaseCommand<C extends typeof Command> extends OutputComman
     return this.outside.namespace ?? (await this.openKube()).namespace
   }
 
+  /** Which cluster this is, in words of the kubeconfig. */
+  protected async place(): Promise<Omit<OpenKube, 'kube' | 'namespace'> & {readonly server: string}> {
+    const {context, cluster, kube} = await this.openKube()
+    return {context, cluster, server: kube.server}
+  }
+
   /** Opens admin endpoints: through the API server, or with --daemon-url without it. */
   protected dialer(): Promise<AdminDialer> {
     this.openedDialer ??= this.openDialer()

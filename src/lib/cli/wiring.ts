@@ -149,6 +149,9 @@ export interface OpenKube {
   readonly kube: Kube
   /** Namespace of the context, else `default`. */
   readonly namespace: string
+  /** Names in the kubeconfig; null: none was used. */
+  readonly context: string | null
+  readonly cluster: string | null
 }
 
 export async function openKube(flags: KubeFlagValues, clock: Clock, log: Log): Promise<OpenKube> {
@@ -174,7 +177,8 @@ export async function openKube(flags: KubeFlagValues, clock: Clock, log: Log): P
   const requestTimeoutMs = flags['request-timeout'] ?? 10_000
   const onRequest = (what: string): void => log.info(`asking the API server: ${what}`)
   const kube = createKube(connection, {clock, log, requestTimeoutMs, onRequest})
-  return {kube, namespace: connection.namespace}
+  const {namespace, contextName = null, clusterName = null} = connection
+  return {kube, namespace, context: contextName, cluster: clusterName}
 }
 
 /** Names of the contexts, clusters or users of the kubeconfig files. @throws KmeshError `BadKubeconfig` */

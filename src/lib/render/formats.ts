@@ -13,6 +13,8 @@ export interface View<T> {
   totals?(report: Report<T>): string | undefined
   /** Line for stderr instead of an empty table; default `No resources found`. */
   readonly empty?: string
+  /** Page of `-o html`, for commands that have one. */
+  html?(report: Report<T>, nowMs: number): Promise<string>
 }
 
 export interface RenderContext {
@@ -34,6 +36,7 @@ export const FORMATS = {
   yaml: {machine: true, render: async (report, _view, {nowMs}) => yamlText(documentOf(report, nowMs))},
   name: {machine: false, render: async (report, view) => names(report, view)},
   jsonl: {machine: true, render: async (report) => jsonLines(report)},
+  html: {machine: false, render: (report, view, {nowMs}) => page(report, view, nowMs)},
 } as const satisfies Readonly<Record<string, FormatRow>>
 
 export type FormatName = keyof typeof FORMATS
@@ -53,6 +56,11 @@ export const MACHINE_FORMATS = ['json', 'yaml', 'jsonl'] as const satisfies read
 
 function table<T>(report: Report<T>, view: View<T>, context: RenderContext, wide: boolean): Promise<string> {
   return renderTable(view.columns, report.items, {color: context.color, headers: context.headers, wide})
+}
+
+function page<T>(report: Report<T>, view: View<T>, nowMs: number): Promise<string> {
+  if (view.html === undefined) throw new Error(`${report.kind} has no page`)
+  return view.html(report, nowMs)
 }
 
 function names<T>(report: Report<T>, view: View<T>): string {
