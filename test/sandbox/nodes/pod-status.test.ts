@@ -3,7 +3,12 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
 import type {ContainerState} from '../../../src/lib/sandbox/nodes/container.ts'
-import {type PodView, phaseOf, podStatus} from '../../../src/lib/sandbox/nodes/pod-status.ts'
+import {
+  type ContainerView,
+  type PodView,
+  phaseOf,
+  podStatus,
+} from '../../../src/lib/sandbox/nodes/pod-status.ts'
 
 const NOW = '2026-01-02T03:04:05.000Z'
 const RUNNING: ContainerState = {kind: 'running', startedAtMs: Date.UTC(2026, 0, 2), pid: 1}
@@ -16,14 +21,22 @@ function view(states: readonly ContainerState[], more: Partial<PodView> = {}, re
     addresses: ['10.130.1.2', 'fd00::2'],
     nodeAddresses: ['172.16.0.1', 'fd00::1'],
     restartPolicy: 'Always',
-    containers: states.map((state, index) => ({
-      name: `c${index}`,
-      image: 'sandbox/echo',
-      state,
-      restartCount: 0,
-      ready,
-      probeMessage: '',
-    })),
+    containers: states.map((state, index) => container(`c${index}`, state, {ready})),
+    initContainers: [],
+    ...more,
+  }
+}
+
+function container(name: string, state: ContainerState, more: Partial<ContainerView> = {}): ContainerView {
+  return {
+    name,
+    image: 'sandbox/echo',
+    role: 'main',
+    state,
+    restartCount: 0,
+    ready: false,
+    started: state.kind === 'running',
+    probeMessage: '',
     ...more,
   }
 }
@@ -87,4 +100,36 @@ test('why a pod is not ready', () => {
   const ready = podStatus(view([waiting]), [], NOW).conditions?.find(({type}) => type === 'Ready')
   assert.equal(ready?.reason, 'ContainersNotReady')
   assert.equal(ready?.message, 'c0: CreateContainerError: no such program')
+})
+
+const WAITING: ContainerState = {kind: 'waiting', reason: 'PodInitializing', message: ''}
+
+test('while an init container runs the pod is Pending and not Initialized', () => {
+  const initContainers = [
+    container('first', {kind: 'terminated', exitCode: 0, reason: 'Completed', atMs: 0}, {role: 'init'}),
+    container('second', RUNNING, {role: 'init'}),
+    container('proxy', WAITING, {role: 'sidecar'}),
+  ]
+  const status = podStatus(view([WAITING], {initContainers}), [], NOW)
+  assert.equal(status.phase, 'Pending')
+  const [initialized] = status.conditions ?? []
+  assert.deepEqual(
+    [initialized?.status, initialized?.reason, initialized?.message],
+    ['False', 'ContainersNotInitialized', 'containers with incomplete status: [second proxy]'],
+  )
+  assert.equal(status.initContainerStatuses?.[0]?.state?.terminated?.reason, 'Completed')
+})
+
+test('a sidecar that is not ready keeps its pod from being Ready', () => {
+  const initContainers = [container('proxy', RUNNING, {role: 'sidecar'})]
+  const values = (view: PodView) => podStatus(view, [], NOW).conditions?.map(({status}) => status)
+  assert.deepEqual(values(view([RUNNING], {initContainers}, true)), ['True', 'False', 'False'])
+  const ready = [container('proxy', RUNNING, {role: 'sidecar', ready: true})]
+  assert.deepEqual(values(view([RUNNING], {initContainers: ready}, true)), ['True', 'True', 'True'])
+})
+
+test('a failed init container fails a pod that is never restarted, and no other', () => {
+  const initContainers = [container('first', ended(2), {role: 'init'})]
+  assert.equal(phaseOf(view([WAITING], {initContainers, restartPolicy: 'Never'})), 'Failed')
+  assert.equal(phaseOf(view([WAITING], {initContainers})), 'Pending')
 })

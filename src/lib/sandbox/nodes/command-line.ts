@@ -5,6 +5,8 @@ import {isAbsolute, join, resolve} from 'node:path'
 import {KmeshError} from '../../errors.ts'
 import type {Container} from '../../model/kube.ts'
 
+/** Istio's proxy, of whatever registry and version. */
+const SIDECAR_IMAGE = /^(?:[^/]+\/)*proxyv2(?:[:@][\w.:-]+)?$/
 const ECHO_IMAGE = /^(?:[^/]+\/)?sandbox\/echo(?::[\w.-]+)?$/
 
 export interface CommandLine {
@@ -22,30 +24,42 @@ export class CreateContainerError extends KmeshError {
 
 /**
  * @param echoProgram what `image: sandbox/echo` means
+ * @param sidecarProgram what Istio's image `proxyv2` means; undefined where there is no such image
  * @throws CreateContainerError
  */
 export function commandLineOf(
   container: Container,
   environment: Readonly<Record<string, string>>,
   echoProgram: readonly string[],
+  sidecarProgram?: readonly string[],
 ): CommandLine {
   const expand = (text: string): string => expandVariables(text, environment)
   const command = (container.command ?? []).map(expand)
   const args = (container.args ?? []).map(expand)
-  if (command.length === 0 && ECHO_IMAGE.test(container.image ?? '')) {
-    const [file = '', ...rest] = echoProgram
+  const builtIn = ECHO_IMAGE.test(container.image ?? '')
+    ? echoProgram
+    : isSidecarImage(container)
+      ? sidecarProgram
+      : undefined
+  if (command.length === 0 && builtIn !== undefined) {
+    const [file = '', ...rest] = builtIn
     return {file, args: [...rest, ...args]}
   }
   const [file, ...rest] = command
   if (file === undefined) {
     throw new CreateContainerError(
-      `image "${container.image ?? ''}" is not fetched: only sandbox/echo is built in, others need a command, which runs from this machine's files`,
+      `image "${container.image ?? ''}" is not fetched: only sandbox/echo and proxyv2 are built in, others need a command, which runs from this machine's files`,
     )
   }
   return {
     file: findProgram(file, environment['PATH'] ?? '', container.workingDir ?? '/'),
     args: [...rest, ...args],
   }
+}
+
+/** It is Istio's, as injection writes it: the sandbox has its own program for it. */
+export function isSidecarImage(container: Container): boolean {
+  return (container.command ?? []).length === 0 && SIDECAR_IMAGE.test(container.image ?? '')
 }
 
 /** Ports that the container is known to listen on: what it declares, and those of the echo program. */

@@ -6,7 +6,7 @@ import type {RunningProcess} from '../../ports.ts'
 import {type CommandLine, CreateContainerError, commandLineOf, portsOf} from './command-line.ts'
 import type {NodeContext} from './node-context.ts'
 import {probeOnce} from './probe.ts'
-import {watchReadiness} from './readiness.ts'
+import {waitForStartup, watchReadiness} from './readiness.ts'
 
 const FIRST_BACKOFF_MS = 1000
 const LAST_BACKOFF_MS = 10_000
@@ -17,6 +17,8 @@ export type ContainerState =
   | {readonly kind: 'running'; readonly startedAtMs: number; readonly pid: number}
   | {readonly kind: 'terminated'; readonly exitCode: number; readonly reason: string; readonly atMs: number}
 
+export type ContainerRole = 'main' | 'init' | 'sidecar'
+
 export interface ContainerSettings {
   readonly container: Container
   readonly namespacePath: string
@@ -26,6 +28,8 @@ export interface ContainerSettings {
   readonly user: number
   readonly group: number
   readonly restartPolicy: string
+  /** `main`; `init` runs once to a good end; `sidecar` is an init container that runs as long as the pod. */
+  readonly role: ContainerRole
   /** Primary address of the pod. */
   readonly address: string
   /** What the sandbox cannot do that it asks for: then it is not started, and says so. */
@@ -34,9 +38,11 @@ export interface ContainerSettings {
 
 export class ContainerRunner {
   readonly settings: ContainerSettings
-  state: ContainerState = {kind: 'waiting', reason: 'ContainerCreating', message: ''}
+  state: ContainerState
   restartCount = 0
   ready = false
+  /** It runs and its startup probe, if there is one, has passed. */
+  started = false
   /** Last failure of the readiness probe, else ''. */
   probeMessage = ''
   readonly #node: NodeContext
@@ -46,12 +52,31 @@ export class ContainerRunner {
   readonly #stopping: AbortSignal
   #process: RunningProcess | undefined
   #loop: Promise<void> | undefined
+  readonly #firstStart = Promise.withResolvers<void>()
 
-  constructor(node: NodeContext, settings: ContainerSettings, onChange: () => void) {
+  /** @param waitingFor reason of the state before its first start */
+  constructor(
+    node: NodeContext,
+    settings: ContainerSettings,
+    onChange: () => void,
+    waitingFor = 'ContainerCreating',
+  ) {
     this.#node = node
     this.settings = settings
     this.#onChange = onChange
+    this.state = {kind: 'waiting', reason: waitingFor, message: ''}
     this.#stopping = AbortSignal.any([this.#stop.signal, node.stopping])
+    this.#stopping.addEventListener('abort', () => this.#firstStart.resolve(), {once: true})
+  }
+
+  get isSidecar(): boolean {
+    return this.settings.role === 'sidecar'
+  }
+
+  /** What comes after this init container may begin. */
+  get isInitialized(): boolean {
+    const {state} = this
+    return this.isSidecar ? this.started : state.kind === 'terminated' && state.exitCode === 0
   }
 
   start(): void {
@@ -59,6 +84,23 @@ export class ContainerRunner {
       const {name} = this.settings.container
       this.#node.log.error(`container ${name}: ${messageOf(error)}`, {cgroup: this.settings.cgroup})
     })
+  }
+
+  /** @returns whether it ended with exit status 0 */
+  async runToEnd(): Promise<boolean> {
+    this.start()
+    await this.#loop
+    return this.isInitialized
+  }
+
+  /** Resolves when it was started once, startup probe included, or is stopped. */
+  untilStarted(): Promise<void> {
+    return this.#firstStart.promise
+  }
+
+  /** Resolves when it is not started again. */
+  async untilOver(): Promise<void> {
+    await this.#loop
   }
 
   /** Its pod is not there yet: why. */
@@ -119,18 +161,19 @@ export class ContainerRunner {
     }
     if (this.#stopping.aborted) this.#process.signal('SIGKILL')
     const nowMs = this.#node.clock.nowMs()
-    this.ready = this.settings.container.readinessProbe === undefined
-    this.#become({kind: 'running', startedAtMs: nowMs, pid: this.#process.pid})
+    this.state = {kind: 'running', startedAtMs: nowMs, pid: this.#process.pid}
     const ended = new AbortController()
-    const probing = this.#probe(ended.signal)
+    const probing = this.#probe(this.#process, ended.signal)
     const exit = await this.#process.exited
     ended.abort()
     await probing
     this.#process = undefined
-    this.ready = false
+    this.started = false
     this.#node.cgroups.kill(this.settings.cgroup)
     const exitCode = exit.exitCode ?? 128 + signalNumber(exit.signal)
     const reason = exitCode === 0 ? 'Completed' : 'Error'
+    // As a kubelet has it: an init container that did its work is ready.
+    this.ready = this.settings.role === 'init' && exitCode === 0
     this.#become({kind: 'terminated', exitCode, reason, atMs: this.#node.clock.nowMs()})
     return exitCode
   }
@@ -140,7 +183,7 @@ export class ContainerRunner {
     if (unsupported !== undefined) throw new CreateContainerError(unsupported)
     const ports = portsOf(container, this.settings.environment)
     const environment = {...this.settings.environment, ...(await this.#node.standIns(namespacePath, ports))}
-    const line = commandLineOf(container, environment, this.#node.echoProgram)
+    const line = commandLineOf(container, environment, this.#node.echoProgram, this.#node.sidecarProgram)
     this.#node.cgroups.make(this.settings.cgroup)
     return await this.#node.commands.start({...this.#place(line), env: environment})
   }
@@ -163,8 +206,24 @@ export class ContainerRunner {
     this.#onChange()
   }
 
-  async #probe(ended: AbortSignal): Promise<void> {
-    const probe = this.settings.container.readinessProbe
+  /** First the startup probe, then, for as long as it runs, the readiness probe. */
+  async #probe(process: RunningProcess, ended: AbortSignal): Promise<void> {
+    const {startupProbe, readinessProbe: probe} = this.settings.container
+    if (startupProbe !== undefined) {
+      this.#onChange()
+      const attempt = () => probeOnce(startupProbe, this.#probeTarget())
+      const problem = await waitForStartup(startupProbe, attempt, this.#node.clock, ended)
+      if (ended.aborted) return
+      if (problem !== undefined) {
+        this.probeMessage = `startup probe: ${problem}`
+        process.signal('SIGKILL')
+        return
+      }
+    }
+    this.started = true
+    this.ready = probe === undefined && this.settings.role !== 'init'
+    this.#firstStart.resolve()
+    this.#onChange()
     if (probe === undefined) return
     await watchReadiness(
       probe,

@@ -34,6 +34,8 @@ export interface NodeContext {
   readonly stopping: AbortSignal
   /** Command line of `image: sandbox/echo`. */
   readonly echoProgram: readonly string[]
+  /** Command line of Istio's image `proxyv2`; undefined where there is no such image. */
+  readonly sidecarProgram?: readonly string[]
   /** What `image: kmesh-daemon` runs; undefined where there is no such image. */
   readonly daemonProgram?: string
   /** Environment of every container, before its own: PATH, the sandbox's mark. */

@@ -4,9 +4,10 @@ import {join} from 'node:path'
 import type {Container, EnvironmentEntry, Pod} from '../../model/kube.ts'
 import type {PodRecord} from '../state.ts'
 import type {Addresses} from './addresses.ts'
-import type {ContainerRunner, ContainerSettings} from './container.ts'
+import type {ContainerRole, ContainerSettings} from './container.ts'
 import {onThisNode} from './daemon-image.ts'
 import type {NodeContext} from './node-context.ts'
+import type {PodContainers} from './pod-containers.ts'
 
 export interface PodFacts {
   readonly namespace: string
@@ -56,6 +57,7 @@ export function containerSettings(
   pod: Pod,
   container: Container,
   namespacePath: string,
+  role: ContainerRole = 'main',
 ): ContainerSettings {
   const {namespace, name, uid} = facts
   const file = `${namespace}_${name.slice(0, 120)}_${uid.slice(0, 8)}_${container.name}.log`
@@ -68,15 +70,27 @@ export function containerSettings(
     environment: environmentOf(node, facts, container),
     user: container.securityContext?.runAsUser ?? defaults?.runAsUser ?? 0,
     group: container.securityContext?.runAsGroup ?? defaults?.runAsGroup ?? 0,
-    restartPolicy: pod.spec?.restartPolicy ?? 'Always',
+    restartPolicy: restartPolicyOf(pod, role),
+    role,
     address: facts.addresses[0]?.address ?? '',
-    unsupported: unsupportedPart(pod, container) ?? unsupportedUser(node, pod, container),
+    unsupported: unsupportedPart(container) ?? unsupportedUser(node, pod, container),
   }
 }
 
+/** What an init container retries depends on the pod; a sidecar is always restarted. */
+function restartPolicyOf(pod: Pod, role: ContainerRole): string {
+  const policy = pod.spec?.restartPolicy ?? 'Always'
+  if (role === 'sidecar') return 'Always'
+  return role === 'init' && policy === 'Always' ? 'OnFailure' : policy
+}
+
+/** An init container that is to be restarted always is a sidecar. */
+export function roleOfInit(container: Container): ContainerRole {
+  return container.restartPolicy === 'Always' ? 'sidecar' : 'init'
+}
+
 /** Without these a program would run on wrong assumptions; volumes and liveness probes are left out. */
-function unsupportedPart(pod: Pod, container: Container): string | undefined {
-  if ((pod.spec?.initContainers ?? []).length > 0) return 'the sandbox runs no init containers'
+function unsupportedPart(container: Container): string | undefined {
   if ('envFrom' in container) return 'the sandbox knows no envFrom'
   const reference = container.env?.find((entry) => 'valueFrom' in entry && fieldOf(entry) === undefined)
   if (reference === undefined) return undefined
@@ -96,7 +110,7 @@ export function podRecord(
   node: NodeContext,
   facts: PodFacts,
   namespacePath: string,
-  runners: readonly ContainerRunner[],
+  containers: PodContainers,
   terminating: boolean,
 ): PodRecord {
   return {
@@ -107,9 +121,9 @@ export function podRecord(
     hostNetwork: facts.hostNetwork,
     addresses: facts.addresses.map(({address}) => address),
     networkNamespace: namespacePath,
-    ready: runners.every((runner) => runner.ready),
+    ready: containers.isReady,
     terminating,
-    containers: runners.map(({settings, state, restartCount, ready, probeMessage}) => ({
+    containers: containers.all.map(({settings, state, restartCount, ready, probeMessage}) => ({
       name: settings.container.name,
       cgroup: settings.cgroup,
       outputFile: settings.outputFile,

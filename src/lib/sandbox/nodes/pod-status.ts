@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Status of a pod object from what its node knows; pure. */
 import type {Condition, ContainerStatus, Pod} from '../../model/kube.ts'
-import type {ContainerState} from './container.ts'
+import type {ContainerRole, ContainerState} from './container.ts'
 
 export interface ContainerView {
   readonly name: string
   readonly image: string
+  readonly role: ContainerRole
   readonly state: ContainerState
   readonly restartCount: number
   readonly ready: boolean
+  /** It runs and its startup probe has passed. */
+  readonly started: boolean
   readonly probeMessage: string
 }
 
@@ -19,6 +22,8 @@ export interface PodView {
   readonly nodeAddresses: readonly string[]
   readonly restartPolicy: string
   readonly containers: readonly ContainerView[]
+  /** In their order; empty for most pods. */
+  readonly initContainers: readonly ContainerView[]
 }
 
 type PodStatus = NonNullable<Pod['status']> & Readonly<Record<string, unknown>>
@@ -38,6 +43,7 @@ export function phaseOf(view: PodView): 'Pending' | 'Running' | 'Succeeded' | 'F
   if (isOver && view.restartPolicy !== 'Always') {
     return exits.every((exit) => exit === 0) ? 'Succeeded' : 'Failed'
   }
+  if (hasFailedToInitialize(view)) return 'Failed'
   const everStarted = view.containers.some(
     ({state, restartCount}) => state.kind !== 'waiting' || restartCount > 0,
   )
@@ -47,8 +53,48 @@ export function phaseOf(view: PodView): 'Pending' | 'Running' | 'Succeeded' | 'F
   return everStarted || isCrashing ? 'Running' : 'Pending'
 }
 
+/** Nothing tries again where the pod is never restarted. */
+function hasFailedToInitialize({restartPolicy, initContainers}: PodView): boolean {
+  return (
+    restartPolicy === 'Never' &&
+    initContainers.some(
+      ({role, state}) => role === 'init' && state.kind === 'terminated' && state.exitCode > 0,
+    )
+  )
+}
+
+function isInitialized({role, state, started, restartCount}: ContainerView): boolean {
+  if (role === 'sidecar') return started || restartCount > 0
+  return state.kind === 'terminated' && state.exitCode === 0
+}
+
+function initialized(view: PodView): Omit<Condition, 'lastTransitionTime'> {
+  const missing = view.initContainers.filter((container) => !isInitialized(container))
+  if (missing.length === 0) return {type: 'Initialized', status: 'True'}
+  const names = missing.map(({name}) => name).join(' ')
+  return {
+    type: 'Initialized',
+    status: 'False',
+    reason: 'ContainersNotInitialized',
+    message: `containers with incomplete status: [${names}]`,
+  }
+}
+
+function statusOf(container: ContainerView): ContainerStatus {
+  return {
+    name: container.name,
+    image: container.image,
+    imageID: '',
+    ready: container.ready,
+    started: container.started,
+    restartCount: container.restartCount,
+    state: containerState(container.state),
+  } as ContainerStatus
+}
+
 function conditionsOf(view: PodView): Omit<Condition, 'lastTransitionTime'>[] {
-  const notReady = view.containers.filter((container) => !container.ready)
+  const sidecars = view.initContainers.filter(({role}) => role === 'sidecar')
+  const notReady = [...view.containers, ...sidecars].filter((container) => !container.ready)
   const ready = notReady.length === 0
   const why = notReady.map(({name, state, probeMessage}) => {
     if (state.kind === 'waiting') return `${name}: ${state.reason}: ${state.message}`
@@ -57,11 +103,7 @@ function conditionsOf(view: PodView): Omit<Condition, 'lastTransitionTime'>[] {
   const readiness = ready
     ? {status: 'True' as const}
     : {status: 'False' as const, reason: 'ContainersNotReady', message: why.join('; ')}
-  return [
-    {type: 'Initialized', status: 'True'},
-    {type: 'ContainersReady', ...readiness},
-    {type: 'Ready', ...readiness},
-  ]
+  return [initialized(view), {type: 'ContainersReady', ...readiness}, {type: 'Ready', ...readiness}]
 }
 
 /**
@@ -86,14 +128,7 @@ export function podStatus(view: PodView, previous: readonly Condition[], now: st
     hostIPs: view.nodeAddresses.map((ip) => ({ip})),
     ...addresses,
     conditions: [...foreign, ...own],
-    containerStatuses: view.containers.map((container) => ({
-      name: container.name,
-      image: container.image,
-      imageID: '',
-      ready: container.ready,
-      started: container.state.kind === 'running',
-      restartCount: container.restartCount,
-      state: containerState(container.state),
-    })),
+    containerStatuses: view.containers.map(statusOf),
+    ...(view.initContainers.length > 0 ? {initContainerStatuses: view.initContainers.map(statusOf)} : {}),
   }
 }

@@ -3,16 +3,17 @@
 import {rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {KubeStatusError, messageOf} from '../../errors.ts'
-import {type Pod, RESOURCES} from '../../model/kube.ts'
+import {type Container, type Pod, RESOURCES} from '../../model/kube.ts'
 import type {ResourcePath} from '../../ports.ts'
 import {podRecordFile, writeJson} from '../state.ts'
 import type {Addresses} from './addresses.ts'
-import {ContainerRunner} from './container.ts'
+import {type ContainerRole, ContainerRunner} from './container.ts'
 import type {NodeContext} from './node-context.ts'
+import {PodContainers} from './pod-containers.ts'
 import {PodEvents} from './pod-events.ts'
-import {containerSettings, type PodFacts, podRecord} from './pod-facts.ts'
+import {containerSettings, type PodFacts, podRecord, roleOfInit} from './pod-facts.ts'
 import type {PodNetwork} from './pod-network.ts'
-import {podStatus} from './pod-status.ts'
+import {type ContainerView, podStatus} from './pod-status.ts'
 
 const RETRY_MS = 500
 const LAST_NETWORK_RETRY_MS = 4000
@@ -38,7 +39,7 @@ export class PodWorker {
   readonly #node: NodeContext
   readonly #services: PodServices
   readonly #facts: PodFacts
-  #runners: ContainerRunner[] = []
+  #containers: PodContainers
   #started: Promise<void>
   #ending: Promise<void> | undefined
   /** Aborted when it ends: then nothing is tried again. */
@@ -64,6 +65,7 @@ export class PodWorker {
       cgroup: join(node.cgroup, hostNetwork ? 'system' : 'kubepods', `pod${pod.metadata.uid}`),
       startedAt: `${new Date(node.clock.nowMs()).toISOString().slice(0, 19)}Z`,
     }
+    this.#containers = this.#containersOf(pod)
     this.#started = this.#start().catch((error: unknown) => this.#complain('it cannot be started', error))
   }
 
@@ -77,7 +79,8 @@ export class PodWorker {
   }
 
   outputFile(container: string): string | undefined {
-    return this.#runners.find((runner) => runner.settings.container.name === container)?.settings.outputFile
+    return this.#containers.all.find((runner) => runner.settings.container.name === container)?.settings
+      .outputFile
   }
 
   /** The API has a newer object. */
@@ -104,19 +107,29 @@ export class PodWorker {
   }
 
   async #start(): Promise<void> {
-    const spec = this.#pod.spec
-    this.#runners = (spec?.containers ?? []).map(
-      (container) =>
-        new ContainerRunner(
-          this.#node,
-          containerSettings(this.#node, this.#facts, this.#pod, container, this.namespacePath),
-          () => this.#changed(),
-        ),
-    )
     if (!this.#facts.hostNetwork) await this.#addNetwork()
     if (this.#ending !== undefined || this.#node.stopping.aborted) return
     this.#writeRecord()
-    for (const runner of this.#runners) runner.start()
+    await this.#containers.start()
+  }
+
+  #containersOf({spec}: Pod): PodContainers {
+    const init = spec?.initContainers ?? []
+    const runnerOf = (container: Container, role: ContainerRole, waitingFor: string) =>
+      new ContainerRunner(
+        this.#node,
+        containerSettings(this.#node, this.#facts, this.#pod, container, this.namespacePath, role),
+        () => this.#changed(),
+        waitingFor,
+      )
+    const waitingFor = init.length > 0 ? 'PodInitializing' : 'ContainerCreating'
+    return new PodContainers(
+      {
+        init: init.map((container) => runnerOf(container, roleOfInit(container), waitingFor)),
+        main: (spec?.containers ?? []).map((container) => runnerOf(container, 'main', waitingFor)),
+      },
+      this.#node.clock,
+    )
   }
 
   /** Tries until it has one or ends; meanwhile status and events say what is in the way. */
@@ -131,7 +144,7 @@ export class PodWorker {
       } catch (error) {
         if (stopping.aborted) return
         this.#complain('its network cannot be made', error)
-        for (const runner of this.#runners) runner.waitFor(`${NO_NETWORK}: ${messageOf(error)}`)
+        for (const runner of this.#containers.all) runner.waitFor(`${NO_NETWORK}: ${messageOf(error)}`)
         await events
           .warn(NO_NETWORK, `Failed to create pod sandbox: ${messageOf(error)}`)
           .catch((thrown: unknown) => this.#complain('its event cannot be written', thrown))
@@ -147,8 +160,9 @@ export class PodWorker {
   }
 
   async #end(graceMs: number): Promise<void> {
+    // Init containers may take any time: they are stopped, not waited for.
+    await this.#containers.stop(graceMs)
     await this.#started
-    await Promise.all(this.#runners.map((runner) => runner.stop(graceMs)))
     if (!(await this.#node.cgroups.remove(this.#facts.cgroup, CGROUP_TIMEOUT_MS))) {
       this.#complain('processes are left', `${this.#facts.cgroup} is still in use`)
     }
@@ -157,7 +171,7 @@ export class PodWorker {
       this.#services.pool.give(this.#facts.addresses)
     }
     rmSync(podRecordFile(this.#node.paths, this.#facts.namespace, this.#facts.name), {force: true})
-    for (const runner of this.#runners) rmSync(runner.settings.outputFile, {force: true})
+    for (const runner of this.#containers.all) rmSync(runner.settings.outputFile, {force: true})
     await this.#statusLoop
     await this.#deleteObject()
   }
@@ -211,21 +225,15 @@ export class PodWorker {
       addresses: this.#hasNetwork ? this.#facts.addresses.map(({address}) => address) : [],
       nodeAddresses: this.#node.addresses.map(({address}) => address),
       restartPolicy: this.#pod.spec?.restartPolicy ?? 'Always',
-      containers: this.#runners.map((runner) => ({
-        name: runner.settings.container.name,
-        image: runner.settings.container.image ?? '',
-        state: runner.state,
-        restartCount: runner.restartCount,
-        ready: runner.ready,
-        probeMessage: runner.probeMessage,
-      })),
+      containers: this.#containers.main.map(viewOf),
+      initContainers: this.#containers.init.map(viewOf),
     }
     return podStatus(view, this.#pod.status?.conditions ?? [], new Date(nowMs).toISOString())
   }
 
   #writeRecord(): void {
     const terminating = this.#pod.metadata.deletionTimestamp !== undefined
-    const record = podRecord(this.#node, this.#facts, this.namespacePath, this.#runners, terminating)
+    const record = podRecord(this.#node, this.#facts, this.namespacePath, this.#containers, terminating)
     writeJson(podRecordFile(this.#node.paths, record.namespace, record.name), record)
   }
 
@@ -233,4 +241,10 @@ export class PodWorker {
     const {namespace, name} = this.#facts
     this.#node.log.error(`pod ${namespace}/${name}: ${what}: ${messageOf(error)}`, {node: this.#node.name})
   }
+}
+
+function viewOf(runner: ContainerRunner): ContainerView {
+  const {settings, state, restartCount, ready, started, probeMessage} = runner
+  const {name, image = ''} = settings.container
+  return {name, image, role: settings.role, state, restartCount, ready, started, probeMessage}
 }

@@ -39,6 +39,37 @@ export async function watchReadiness(
   }
 }
 
+/**
+ * @param attempt one probe: undefined when it passed, else why not
+ * @returns undefined when it passed or `ended`; else the last failure, after `failureThreshold` of them in a row
+ */
+export async function waitForStartup(
+  probe: Probe,
+  attempt: () => Promise<string | undefined>,
+  clock: Clock,
+  ended: AbortSignal,
+): Promise<string | undefined> {
+  const periodMs = (probe.periodSeconds ?? 10) * 1000
+  const sleep = (delayMs: number): Promise<void> => clock.sleep(delayMs, ended).catch(() => {})
+  await sleep((probe.initialDelaySeconds ?? 0) * 1000)
+  let failures = 0
+  let failureMs = periodMs
+  for (let gapMs = Math.min(FIRST_GAP_MS, periodMs); !ended.aborted; gapMs *= GAP_GROWTH) {
+    const problem = await attempt()
+    if (problem === undefined) return undefined
+    // The extra, early probes do not count.
+    if (failureMs >= periodMs) {
+      failures += 1
+      failureMs = 0
+    }
+    if (failures >= (probe.failureThreshold ?? 3)) return problem
+    const waitMs = Math.min(gapMs, periodMs)
+    failureMs += waitMs
+    await sleep(waitMs)
+  }
+  return undefined
+}
+
 /** Counts against `successThreshold` and `failureThreshold`. */
 export function judgeOf(probe: Probe): (problem: string | undefined) => Readiness {
   let current: Readiness = {ready: false, message: 'not probed yet'}
