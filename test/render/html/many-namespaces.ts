@@ -14,6 +14,7 @@ import {
 } from '../../../src/lib/model/istio-policy.ts'
 import type {PodCapture} from '../../../src/lib/model/pair-verdict.ts'
 import type {Report} from '../../../src/lib/model/report.ts'
+import type {PagePlace} from '../../../src/lib/render/html/page-data.ts'
 
 const NAMES =
   'accounts ads analytics auth billing cache cart catalog chat checkout cms coupons crm delivery discovery docs events exports feeds fraud gateway geo images imports inventory invoices jobs ledger loyalty mail maps media metrics notify orders payments pricing profiles ratings reports returns reviews risk search sessions shipping stock support tax wishlist'.split(
@@ -125,5 +126,43 @@ export function manyNamespaces(
     items,
     errors: [],
     warnings: [{code: 'NoEndpoints', message: 'no ready endpoint, not judged: docs/preview:80'}],
+  }
+}
+
+export const place: PagePlace = {
+  context: 'prod-eu',
+  cluster: 'prod-eu-1',
+  server: 'https://10.0.0.1:6443',
+  asked: 'from every pod to every service',
+}
+
+export const HOSTILE_NAMES = [
+  '</script><img src=x onerror=alert(1)>',
+  '<!--<script>window.pwned=1//',
+  '"\'`$(window.pwned=1)',
+  'a\u001b[2J\u001b]0;title\u0007b',
+  '\u202eevil\u2066\u200b',
+  '__proto__',
+]
+
+/** Names no API server lets through, in every place that the page shows. */
+export function hostileNames({pods, ports, peerAuthentications}: Drawn): void {
+  for (const [index, name] of HOSTILE_NAMES.entries()) {
+    const pod: CheckedPod = {namespace: name, name, workload: `pod/${name}`, labels: {}, capture: PLAIN}
+    const server: CheckedPod = {
+      ...pod,
+      labels: {'security.istio.io/tlsMode': 'istio'},
+      capture: index % 2 === 0 ? SIDECAR : PLAIN,
+    }
+    pods.push(pod)
+    ports.push({
+      namespace: name,
+      name,
+      port: 80,
+      service: {namespace: name, host: name, port: 80, isHeadless: false, isExternal: false},
+      endpoints: [{pod: server, address: '10.0.0.1', targetPort: 80}],
+      others: [],
+    })
+    peerAuthentications.push({metadata: {namespace: name, name}, spec: {mtls: {mode: 'STRICT'}}})
   }
 }
