@@ -85,7 +85,7 @@ export function createIptablesRunner(commands: Commands, options: IptablesRunner
 }
 
 /** `ip6tables-legacy-restore` and the like. */
-export function programOf({backend, family, program}: IptablesRun): string {
+function programOf({backend, family, program}: IptablesRun): string {
   return `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${backend}-${program}`
 }
 
@@ -104,4 +104,25 @@ function resultsIn(output: string, mark: string): IptablesResult[] {
 function reasonIn(message: string): string {
   const start = message.lastIndexOf(': exit status ')
   return start === -1 ? message.slice(-300) : message.slice(start + 2)
+}
+
+const LOCKED = /holding the xtables lock/
+
+/** @throws CommandError for the first that failed; KmeshError `IptablesLocked` */
+export function requireGood(
+  namespacePath: string,
+  runs: readonly IptablesRun[],
+  results: readonly IptablesResult[],
+): void {
+  const index = results.findIndex((result) => result.exitCode !== 0)
+  const run = index === -1 ? runs[results.length] : runs[index]
+  if (run === undefined) return
+  const {exitCode, text} = results[index] ?? {exitCode: 'none', text: ''}
+  const what = `${programOf(run)} in ${namespacePath}`
+  if (LOCKED.test(text))
+    throw new KmeshError(`${what}: another program holds the lock of iptables`, {
+      code: 'IptablesLocked',
+      hints: ['find it with: fuser -v /run/xtables.lock'],
+    })
+  throw new CommandError(`${what}: exit status ${exitCode}: ${text.trim() || 'no message'}`, '')
 }

@@ -29,10 +29,9 @@ export interface PlaceRules extends Place {
   readonly ours: Positions
 }
 
-/** Input for the restore program of one place, and what undoes it. */
+/** Input for the restore program of one place. */
 export interface PlaceChange extends Place {
   readonly input: string
-  readonly undo: string
 }
 
 /** Everything read in a namespace. */
@@ -48,6 +47,11 @@ const RULE = '-m comment --comment kmesh.net/bypass -j RETURN'
 const RULE_PRINTED = [RULE, '-m comment --comment "kmesh.net/bypass" -j RETURN']
 const TPROXY_CHAIN = /^ISTIO_(INBOUND|TPROXY|DIVERT)$/
 const COUNTERS = /^\[\d+:\d+\] /
+
+/** Tells the four places apart. */
+export function nameOfPlace({backend, family}: Place): string {
+  return `${backend} ${family}`
+}
 
 export function emptyPlace(place: Place): PlaceRules {
   return {...place, hasIstio: false, hasTproxy: false, ours: {PREROUTING: [], OUTPUT: []}}
@@ -121,17 +125,21 @@ function isRule(text: string, start: number): boolean {
   return text[start] === '-' || text[start] === '['
 }
 
-/** Why nothing can be short-circuited comes first: half of it would be worse than nothing. */
 export function stateOf(rules: NamespaceRules): SidecarRulesState {
-  const redirection = redirectionOf(rules)
-  const supported = redirection === 'none' || redirection === 'redirect'
   return {
-    redirection,
-    complete: supported && planPut(rules).length === 0,
+    redirection: redirectionOf(rules),
+    complete: canBypass(rules) && planPut(rules).length === 0,
     present: rules.places.some(({ours}) => CHAINS.some((chain) => ours[chain].length > 0)),
   }
 }
 
+/** False where RETURN in table nat would leave the sidecar a part of the traffic. */
+export function canBypass(rules: NamespaceRules): boolean {
+  const redirection = redirectionOf(rules)
+  return redirection === 'none' || redirection === 'redirect'
+}
+
+/** What cannot be short-circuited counts first. */
 function redirectionOf({places, hasNativeIstio}: NamespaceRules): SidecarRulesState['redirection'] {
   if (places.some((place) => place.hasTproxy)) return 'tproxy'
   if (hasNativeIstio) return 'nftables'
@@ -144,36 +152,35 @@ function redirectionOf({places, hasNativeIstio}: NamespaceRules): SidecarRulesSt
  */
 export function planPut({places}: NamespaceRules): PlaceChange[] {
   const holders = new Set(places.filter((place) => place.hasIstio).map((place) => place.backend))
-  return places.flatMap((place) =>
-    changeOf(place, holders.size === 0 || holders.has(place.backend) ? [1] : []),
-  )
+  return places.flatMap((place) => {
+    const wanted = holders.size === 0 || holders.has(place.backend) ? [1] : []
+    return changeOf(place, () => wanted)
+  })
 }
 
 /** Takes out all that is ours. */
 export function planRemove({places}: NamespaceRules): PlaceChange[] {
-  return places.flatMap((place) => changeOf(place, []))
+  return places.flatMap((place) => changeOf(place, () => []))
 }
 
-function changeOf(place: PlaceRules, wanted: readonly number[]): PlaceChange[] {
-  const wrong = CHAINS.filter((chain) => place.ours[chain].join() !== wanted.join())
-  if (wrong.length === 0) return []
+/** Ours back to where it stood in `before`. */
+export function planUndo(now: NamespaceRules, before: NamespaceRules): PlaceChange[] {
+  return now.places.flatMap((place) => {
+    const old = before.places.find((other) => nameOfPlace(other) === nameOfPlace(place))
+    return changeOf(place, (chain) => old?.ours[chain] ?? [])
+  })
+}
+
+function changeOf(place: PlaceRules, wantedIn: (chain: BaseChain) => readonly number[]): PlaceChange[] {
+  const lines = CHAINS.flatMap((chain) => moves(chain, place.ours[chain], wantedIn(chain)))
+  if (lines.length === 0) return []
   const {backend, family} = place
-  return [
-    {
-      backend,
-      family,
-      input: transaction(wrong.flatMap((chain) => moves(chain, place.ours[chain].length, wanted))),
-      undo: transaction(wrong.flatMap((chain) => moves(chain, wanted.length, place.ours[chain]))),
-    },
-  ]
+  return [{backend, family, input: ['*nat', ...lines, 'COMMIT'].join('\n')}]
 }
 
-/** Deleted by what it says, never by position: one may have moved since it was read. */
-function moves(chain: BaseChain, existing: number, wanted: readonly number[]): string[] {
-  const deleted = Array.from({length: existing}, () => `-D ${chain} ${RULE}`)
+/** Deleted by what it says, never by position: rules may have moved since they were read. */
+function moves(chain: BaseChain, existing: readonly number[], wanted: readonly number[]): string[] {
+  if (existing.join() === wanted.join()) return []
+  const deleted = existing.map(() => `-D ${chain} ${RULE}`)
   return [...deleted, ...wanted.map((position) => `-I ${chain} ${position} ${RULE}`)]
-}
-
-function transaction(lines: readonly string[]): string {
-  return ['*nat', ...lines, 'COMMIT'].join('\n')
 }
