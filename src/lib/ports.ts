@@ -59,6 +59,8 @@ export interface KubeListOptions extends KubeReadOptions {
   readonly resourceVersion?: string | undefined
   /** Ask for PartialObjectMetadata: no spec, no status. */
   readonly metadataOnly?: boolean | undefined
+  /** Reduces each object as its page (or event) comes, so that a large list is never held whole. */
+  readonly project?: ((object: KubeObject) => KubeObject) | undefined
 }
 
 export interface KubeWriteOptions extends KubeReadOptions {

@@ -27,7 +27,17 @@ export const ENROLL_ROWS: readonly Row[] = [
     header: 'NAMESPACE POD NODE INTENT NOW SOURCE SIDECAR STATE REASON',
     cellsOf: (item) =>
       item.kind === 'Namespace'
-        ? ['shop', '(namespace)', null, item.intent, `none ${item.pods.none}`, null, null, item.state, null]
+        ? [
+            'shop',
+            '(namespace)',
+            null,
+            item.intent,
+            `none ${item.pods.none}`,
+            null,
+            null,
+            item.state,
+            item.reason,
+          ]
         : [
             item.namespace,
             item.name,
@@ -39,7 +49,7 @@ export const ENROLL_ROWS: readonly Row[] = [
             item.state,
             item.reason,
           ],
-    first: [['shop', '(namespace)', NONE, 'kmesh', 'none 12', NONE, NONE, 'stale', NONE]],
+    first: [['shop', '(namespace)', NONE, 'kmesh', 'none 12', NONE, NONE, 'stale', 'AnnotationDiffers']],
     // v0.4 does not know `none`: the namespace's label counts.
     cells: (cell) => [
       isKnown(cell)

@@ -5,15 +5,21 @@ import assert from 'node:assert/strict'
 import {test} from 'node:test'
 import {DeniedError} from '../../src/lib/errors.ts'
 import type {DaemonTarget} from '../../src/lib/model/api.ts'
+import type {KubeObject} from '../../src/lib/model/kube.ts'
 import {exitCodeOf} from '../../src/lib/model/report.ts'
-import {interopStatus} from '../../src/lib/ops/interop.ts'
+import {type InteropBy, interopStatus} from '../../src/lib/ops/interop.ts'
 import {CAPTURED, entryOf, namespaceOf, podOf, SIDECAR} from '../model/plan-fixtures.ts'
 import {FakeClock, type FakeDaemon, FakeKube, fakeDialer} from './enroll-fakes.ts'
 
 function status(
   kube: FakeKube,
   daemons: Readonly<Record<string, FakeDaemon>>,
-  more: {namespace?: string; selector?: string; findDaemons?: () => Promise<readonly DaemonTarget[]>} = {},
+  more: {
+    namespace?: string
+    selector?: string
+    by?: InteropBy
+    findDaemons?: () => Promise<readonly DaemonTarget[]>
+  } = {},
 ) {
   const {dialer, targets} = fakeDialer(daemons)
   const {signal} = new AbortController()
@@ -22,6 +28,7 @@ function status(
     {
       namespace: more.namespace,
       selector: more.selector,
+      by: more.by ?? 'pod',
       findDaemons: more.findDaemons ?? (async () => targets),
       concurrency: 2,
     },
@@ -92,6 +99,85 @@ test('with a selector only namespaces that have such pods', async () => {
     report.items.map((item) => item.name),
     ['shop', 'web'],
   )
+})
+
+test('namespaces alone, with the reason of their worst pod', async () => {
+  const report = await status(cluster(), {n1, n2: {fails: true}}, {by: 'namespace'})
+  assert.deepEqual(
+    report.items.map((item) => [item.kind, item.name, item.state, item.reason]),
+    [
+      ['Namespace', 'bank', 'active', null],
+      ['Namespace', 'shop', null, 'DaemonNotReady'],
+    ],
+  )
+})
+
+test('the cluster as one line', async () => {
+  const report = await status(cluster(), {n1, n2: {fails: true}}, {by: 'cluster'})
+  assert.deepEqual(report.items, [
+    {
+      kind: 'Cluster',
+      namespace: '',
+      name: 'cluster',
+      namespaces: 2,
+      intents: {kmesh: 2, sidecar: 1, ambient: 0, none: 0},
+      pods: {kmesh: 1, sidecar: 1, ambient: 0, none: 0, unknown: 1},
+      bypassed: 0,
+      states: {active: 2, pending: 0, stale: 0, conflict: 0, unknown: 1},
+      state: null,
+      reason: 'DaemonNotReady',
+    },
+  ])
+})
+
+test('services: who receives, each pod once, pods that are not ready apart, the selector is of services', async () => {
+  const endpoint = (name: string | undefined, address: string, ready = true) => ({
+    addresses: [address],
+    conditions: {ready},
+    ...(name === undefined ? {} : {targetRef: {kind: 'Pod', name}}),
+  })
+  const slice = (service: string, addressType: 'IPv4' | 'IPv6', endpoints: object[]) => ({
+    metadata: {
+      namespace: 'shop',
+      name: `${service}-${addressType}`,
+      labels: {'kubernetes.io/service-name': service},
+    },
+    addressType,
+    endpoints,
+  })
+  const kube = new FakeKube(...cluster().objects)
+  const lists: Readonly<Record<string, readonly object[]>> = {
+    services: [{metadata: {namespace: 'shop', name: 'web'}}, {metadata: {namespace: 'shop', name: 'empty'}}],
+    endpointslices: [
+      slice('web', 'IPv4', [
+        endpoint('web', '10.0.0.1'),
+        endpoint('far', '10.0.0.2'),
+        endpoint('late', '10.0.0.3', false),
+        endpoint(undefined, '192.0.2.1'),
+      ]),
+      slice('web', 'IPv6', [endpoint('web', '2001:db8::1')]),
+    ],
+  }
+  const asked: string[] = []
+  const own = kube.list.bind(kube)
+  kube.list = async (path, options = {}) => {
+    if (options.labelSelector !== undefined) asked.push(`${path.resource} ${options.labelSelector}`)
+    const items = lists[path.resource] as readonly KubeObject[] | undefined
+    return items === undefined ? own(path, options) : {metadata: {resourceVersion: '1'}, items: [...items]}
+  }
+  const report = await status(kube, {n1, n2: {fails: true}}, {by: 'service', selector: 'app=web'})
+  assert.deepEqual(asked, ['services app=web'])
+  assert.deepEqual(
+    report.items.map(
+      (item) =>
+        item.kind === 'Service' && [item.name, item.endpoints, item.notReady, item.state, item.reason],
+    ),
+    [
+      ['empty', {kmesh: 0, sidecar: 0, ambient: 0, none: 0, unknown: 0, outside: 0}, 0, 'active', null],
+      ['web', {kmesh: 1, sidecar: 0, ambient: 0, none: 0, unknown: 1, outside: 1}, 1, null, 'DaemonNotReady'],
+    ],
+  )
+  assert.equal(report.summary['services'], 2)
 })
 
 test('daemons that may not be listed: nothing is guessed', async () => {

@@ -137,7 +137,7 @@ class HttpKube implements Kube {
     options.signal.addEventListener('abort', onAbort, {once: true})
     try {
       for await (const line of linesOf(body, MAX_EVENT_BYTES)) {
-        if (line.trim() !== '') yield eventOf<T>(line, intent)
+        if (line.trim() !== '') yield projected(eventOf<T>(line, intent), options)
       }
     } catch (error) {
       throw options.signal.aborted
@@ -201,7 +201,9 @@ class HttpKube implements Kube {
           ...(options.metadataOnly ? {accept: METADATA_LIST} : {}),
         }),
       )
-      items.push(...page.items)
+      const {project} = options
+      // One by one: a page has no limit that a server must keep to.
+      for (const item of page.items) items.push(project === undefined ? item : (project(item) as T))
       next = page.metadata.continue || undefined
       if (next === undefined) return {metadata: page.metadata, items}
     }
@@ -228,6 +230,11 @@ class HttpKube implements Kube {
     })
     return answer as T
   }
+}
+
+function projected<T extends KubeObject>(event: WatchEvent<T>, {project}: KubeListOptions): WatchEvent<T> {
+  if (project === undefined || event.type === 'BOOKMARK') return event
+  return {type: event.type, object: project(event.object) as T}
 }
 
 function read(verb: Verb, path: ResourcePath, {signal, timeoutMs}: KubeReadOptions) {

@@ -5,14 +5,13 @@ import {bypassNow} from './bypass-now.ts'
 import type {CheckSubject} from './check-subject.ts'
 import {hasSidecar} from './enrollment.ts'
 import type {CheckedEndpoint, CheckedPod, CheckedPort} from './interop-check.ts'
+import {slicesByService} from './interop-sums.ts'
 import {type EndpointSlice, objectKey, type Pod, type Service, type ServicePort} from './kube.ts'
 import type {PodCapture} from './pair-verdict.ts'
 import {absentNode, type FactsByNode, type NodeFacts} from './plan-node.ts'
 import {templateOwnerOf} from './plan-owner.ts'
 import {captureNow} from './plan-pod.ts'
 import {isAmbientCaptured} from './sidecar.ts'
-
-const SERVICE_LABEL = 'kubernetes.io/service-name'
 
 export function checkedPod(pod: Pod, facts: FactsByNode): CheckedPod {
   const {namespace = '', name = '', labels = {}} = pod.metadata
@@ -49,10 +48,7 @@ export interface ClusterServers {
 
 /** Every port of every service, those without endpoints too. */
 export function portsOf({pods, services, slices, clusterDomain}: ClusterServers): CheckedPort[] {
-  const byService = Map.groupBy(
-    slices,
-    ({metadata}) => `${metadata.namespace}/${metadata.labels?.[SERVICE_LABEL]}`,
-  )
+  const byService = slicesByService(slices)
   return services.flatMap((service) => {
     const own = byService.get(objectKey(service)) ?? []
     const tcp = (service.spec?.ports ?? []).filter(({protocol = 'TCP'}) => protocol === 'TCP')

@@ -4,6 +4,14 @@ import type {EnrollmentEntry} from './api.ts'
 import {type BypassNow, bypassNow} from './bypass-now.ts'
 import {DATAPLANE_LABEL, decideEnrollment, hasSidecar, isAnnotatedCaptured, isKmesh} from './enrollment.ts'
 import {intentAgeMs} from './interop-age.ts'
+import {
+  type CaptureCounts,
+  countCaptures,
+  type InteropCluster,
+  type InteropService,
+  type WorstState,
+  worstOf,
+} from './interop-sums.ts'
 import {isPodReady, type Namespace, type Pod} from './kube.ts'
 import type {Capture, CaptureSource} from './plan.ts'
 import {absentNode, enrollsReadyPodsOnly, type FactsByNode, type NodeFacts} from './plan-node.ts'
@@ -47,19 +55,17 @@ export interface InteropPod {
   readonly intentAgeMs: number | null
 }
 
-export interface InteropNamespace {
+export interface InteropNamespace extends WorstState {
   readonly kind: 'Namespace'
   readonly namespace: string
   readonly name: string
   readonly label: string | null
   readonly intent: Capture
   readonly sidecar: SidecarView
-  readonly pods: Readonly<Record<Capture | 'unknown', number>>
-  /** The worst state among its pods; null where a pod's is not known and none is worse. */
-  readonly state: InteropState | null
+  readonly pods: CaptureCounts
 }
 
-export type InteropItem = InteropNamespace | InteropPod
+export type InteropItem = InteropNamespace | InteropPod | InteropService | InteropCluster
 
 /**
  * @param namespace - undefined where it could not be read; it then counts as unlabelled.
@@ -96,8 +102,6 @@ export function interopPod(
 
 export function interopNamespace(namespace: Namespace, pods: readonly InteropPod[]): InteropNamespace {
   const {name = '', labels} = namespace.metadata
-  const counts = {kmesh: 0, sidecar: 0, ambient: 0, none: 0, unknown: 0}
-  for (const pod of pods) counts[pod.capture ?? 'unknown'] += 1
   const label = labels?.[DATAPLANE_LABEL] ?? null
   const {inject: nextStart, revision, rule} = namespaceInjection(name, labels)
   return {
@@ -107,8 +111,8 @@ export function interopNamespace(namespace: Namespace, pods: readonly InteropPod
     label,
     intent: namespaceIntent(label, nextStart),
     sidecar: {injected: null, nextStart, revision, rule},
-    pods: counts,
-    state: worstState(pods.map((pod) => pod.state)),
+    pods: countCaptures(pods),
+    ...worstOf(pods),
   }
 }
 
@@ -232,10 +236,4 @@ function isToldByDaemon({source}: Look): boolean {
 
 function isYoung(ageMs: number | null): boolean {
   return ageMs !== null && ageMs < PENDING_MS
-}
-
-const WORST_FIRST: readonly (InteropState | null)[] = ['conflict', 'stale', 'pending', null, 'active']
-
-function worstState(states: readonly (InteropState | null)[]): InteropState | null {
-  return WORST_FIRST.find((state) => states.includes(state)) ?? (states.length === 0 ? 'active' : null)
 }

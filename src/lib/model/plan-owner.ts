@@ -63,7 +63,8 @@ export function labelTimeMs(metadata: ObjectMeta): number | null {
   return times.length === 0 ? null : Math.max(...times)
 }
 
-function ownsLabel(entry: ManagedFields): boolean {
+/** Does this manager own the label? */
+export function ownsLabel(entry: ManagedFields): boolean {
   const labels = field(field(entry.fieldsV1, 'f:metadata'), 'f:labels')
   return field(labels, `f:${DATAPLANE_LABEL}`) !== undefined
 }

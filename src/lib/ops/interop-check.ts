@@ -13,10 +13,9 @@ import {
   VERDICTS,
 } from '../model/interop-check.ts'
 import {DEFAULT_MESH} from '../model/istio-policy.ts'
-import {type EndpointSlice, objectKey, type Pod, RESOURCES, type Service} from '../model/kube.ts'
-import {isLive} from '../model/plan-build.ts'
+import {type EndpointSlice, objectKey, RESOURCES, type Service} from '../model/kube.ts'
 import {compareText, type Report, type ReportWarning} from '../model/report.ts'
-import {type InteropDeps, readFacts} from './interop.ts'
+import {type InteropDeps, readFacts, readPods} from './interop.ts'
 import {readPolicies} from './istio-policies.ts'
 
 export interface CheckRequest {
@@ -40,13 +39,12 @@ export interface CheckRequest {
  */
 export async function interopCheck(deps: InteropDeps, request: CheckRequest): Promise<Report<CheckItem>> {
   const {kube, signal} = deps
-  const [pods, services, slices, {policies, warnings}] = await Promise.all([
-    kube.list<Pod>(RESOURCES.pods, {signal}),
+  const [live, services, slices, {policies, warnings}] = await Promise.all([
+    readPods(deps, undefined),
     kube.list<Service>(RESOURCES.services, {signal}),
     kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal}),
     readPolicies(kube, signal),
   ])
-  const live = pods.items.filter(isLive)
   const facts = await readFacts(deps, request, live)
   const checked = new Map(live.map((pod) => [objectKey(pod), checkedPod(pod, facts.byNode)]))
   const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH

@@ -2,10 +2,11 @@
 /** The job of `interop status`: who is meant to have each pod's traffic, and who has it. */
 import type {DaemonTarget} from '../model/api.ts'
 import {type InteropItem, type InteropPod, interopNamespace, interopPod} from '../model/interop.ts'
-import {type Namespace, type Pod, RESOURCES} from '../model/kube.ts'
-import type {Capture} from '../model/plan.ts'
+import {countCaptures, countStates, interopCluster, interopServices} from '../model/interop-sums.ts'
+import {type EndpointSlice, type Namespace, type Pod, RESOURCES, type Service} from '../model/kube.ts'
 import {isLive} from '../model/plan-build.ts'
 import {unreachableNode} from '../model/plan-node.ts'
+import {PodProjection} from '../model/pod-projection.ts'
 import {
   compareText,
   type Report,
@@ -23,17 +24,23 @@ export interface InteropDeps {
   readonly signal: AbortSignal
 }
 
+/** What a line of the answer is about; `pod` shows each namespace with its pods. */
+export const INTEROP_VIEWS = ['pod', 'namespace', 'service', 'cluster'] as const
+export type InteropBy = (typeof INTEROP_VIEWS)[number]
+
 export interface InteropRequest {
   /** Undefined: all. */
   readonly namespace: string | undefined
+  /** Of pods; of services where they are asked about. */
   readonly selector: string | undefined
+  readonly by: InteropBy
   readonly findDaemons: () => Promise<readonly DaemonTarget[]>
   readonly concurrency: number
 }
 
 /**
- * Namespaces and their live pods, in order. Daemons that do not answer are listed as errors and change no
- * exit status: what they would have told is null.
+ * Namespaces and their live pods, services, or the cluster, in order. Daemons that do not answer are listed as
+ * errors and change no exit status: what they would have told is null.
  *
  * @throws DeniedError, UnreachableError, KubeStatusError when the API server does not answer the lists.
  */
@@ -41,12 +48,13 @@ export async function interopStatus(
   deps: InteropDeps,
   request: InteropRequest,
 ): Promise<Report<InteropItem>> {
-  const {namespace, selector} = request
-  const [namespaces, list] = await Promise.all([
+  const {namespace, selector, by} = request
+  const ofPods = by === 'service' ? undefined : selector
+  const [namespaces, pods, services] = await Promise.all([
     readNamespaces(deps, namespace),
-    deps.kube.list<Pod>({...RESOURCES.pods, namespace}, {labelSelector: selector, signal: deps.signal}),
+    readPods(deps, namespace, ofPods),
+    by === 'service' ? readServices(deps, namespace, selector) : undefined,
   ])
-  const pods = list.items.filter(isLive)
   const facts = await readFacts(deps, request, pods)
   const byName = new Map(namespaces.map((item) => [item.metadata.name ?? '', item]))
   const nowMs = deps.clock.nowMs()
@@ -55,18 +63,59 @@ export async function interopStatus(
   )
   const podsOf = Map.groupBy(views, (view) => view.namespace)
   const shown =
-    selector === undefined ? namespaces : namespaces.filter((item) => podsOf.has(item.metadata.name ?? ''))
-  const items = shown.sort(byMetadataName).flatMap((item): InteropItem[] => {
-    const own = (podsOf.get(item.metadata.name ?? '') ?? []).sort((a, b) => compareText(a.name, b.name))
-    return [interopNamespace(item, own), ...own]
-  })
+    ofPods === undefined ? namespaces : namespaces.filter((item) => podsOf.has(item.metadata.name ?? ''))
+  const items =
+    services !== undefined
+      ? interopServices(services.services, services.slices, views)
+      : by === 'cluster'
+        ? [interopCluster(views, shown.length)]
+        : namespaceItems(shown, podsOf, by === 'pod')
   return {
     kind: 'InteropStatus',
-    summary: summaryOf(views, shown.length),
+    summary: summaryOf(views, shown.length, services?.services.length),
     items,
     errors: facts.errors,
     warnings: memoryFindings(facts.byNode),
   }
+}
+
+function namespaceItems(
+  namespaces: readonly Namespace[],
+  podsOf: ReadonlyMap<string, InteropPod[]>,
+  withPods: boolean,
+): InteropItem[] {
+  const items: InteropItem[] = []
+  for (const namespace of namespaces.toSorted(byMetadataName)) {
+    const own = podsOf.get(namespace.metadata.name ?? '') ?? []
+    own.sort((a, b) => compareText(a.name, b.name))
+    items.push(interopNamespace(namespace, own))
+    if (withPods) for (const pod of own) items.push(pod)
+  }
+  return items
+}
+
+/** Live pods, reduced to what interop looks at. */
+export async function readPods(
+  {kube, signal}: Pick<InteropDeps, 'kube' | 'signal'>,
+  namespace: string | undefined,
+  labelSelector?: string,
+): Promise<readonly Pod[]> {
+  const {project} = new PodProjection()
+  const path = {...RESOURCES.pods, namespace}
+  const {items} = await kube.list<Pod>(path, {labelSelector, signal, project})
+  return items.filter(isLive)
+}
+
+async function readServices(
+  {kube, signal}: InteropDeps,
+  namespace: string | undefined,
+  labelSelector: string | undefined,
+): Promise<{readonly services: readonly Service[]; readonly slices: readonly EndpointSlice[]}> {
+  const [services, slices] = await Promise.all([
+    kube.list<Service>({...RESOURCES.services, namespace}, {labelSelector, signal}),
+    kube.list<EndpointSlice>({...RESOURCES.endpointslices, namespace}, {signal}),
+  ])
+  return {services: services.items.toSorted(byKey), slices: slices.items}
 }
 
 async function readNamespaces({kube, signal}: InteropDeps, name: string | undefined): Promise<Namespace[]> {
@@ -100,23 +149,33 @@ function asFinding(error: ReportError): ReportError {
   return {...error, exitCode: 0}
 }
 
-function summaryOf(pods: readonly InteropPod[], namespaces: number): ReportSummary {
-  const captures: Record<Capture | 'unknown', number> = {
-    kmesh: 0,
-    sidecar: 0,
-    ambient: 0,
-    none: 0,
-    unknown: 0,
-  }
-  const states = {active: 0, pending: 0, stale: 0, conflict: 0, unknown: 0}
-  for (const pod of pods) {
-    captures[pod.capture ?? 'unknown'] += 1
-    states[pod.state ?? 'unknown'] += 1
-  }
+function summaryOf(
+  pods: readonly InteropPod[],
+  namespaces: number,
+  services: number | undefined,
+): ReportSummary {
+  const captures = countCaptures(pods)
+  const states = countStates(pods)
   const ok = pods.length - states.unknown
-  return {requested: pods.length, ok, failed: 0, skipped: states.unknown, namespaces, captures, states}
+  const counted = services === undefined ? {} : {services}
+  return {
+    requested: pods.length,
+    ok,
+    failed: 0,
+    skipped: states.unknown,
+    namespaces,
+    ...counted,
+    captures,
+    states,
+  }
 }
 
 function byMetadataName(a: Namespace, b: Namespace): number {
   return compareText(a.metadata.name, b.metadata.name)
+}
+
+function byKey(a: Service, b: Service): number {
+  const {metadata: one} = a
+  const {metadata: other} = b
+  return compareText(one.namespace, other.namespace) || compareText(one.name, other.name)
 }
