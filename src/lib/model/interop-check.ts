@@ -3,17 +3,11 @@
  * Verdicts for groups of clients and ports of services: clients of one namespace that are alike for Istio and
  * Kmesh are one group, so that a cluster of any size is a table that can be read. Pure.
  */
+
+import {captureKey, PortJudge} from './check-port.ts'
 import type {CalledService, IstioPolicies} from './client-tls.ts'
 import {hasSelector, selects} from './istio-policy.ts'
-import {PAIR_TEXTS} from './pair-text.ts'
-import {
-  type ClientRow,
-  type PairServer,
-  type PairVerdict,
-  type PodCapture,
-  pairVerdict,
-  type ServerColumn,
-} from './pair-verdict.ts'
+import type {ClientRow, PairVerdict, PodCapture, ServerColumn} from './pair-verdict.ts'
 import {compareText} from './report.ts'
 
 /** `depends`: some endpoints work and others do not. */
@@ -84,116 +78,86 @@ export interface CheckItem {
   readonly cells: readonly CheckCell[]
 }
 
-const EXAMPLES = 3
-const NOBODY: PodCapture = {kmesh: false, sidecar: false, bypassed: false, ambient: false}
+/** What all pairs come to; `items` are those that were asked for. */
+export interface CheckedPairs {
+  /** Of every pair. */
+  readonly verdicts: Readonly<Record<CheckVerdict, number>>
+  /** Worst first; then by client and server. */
+  readonly items: readonly CheckItem[]
+}
 
-/** @param policies - undefined where they may not be read */
-export function* checkPairs(
+/**
+ * A cluster has millions of pairs and few kinds of them: each port is judged once for all clients that it cannot
+ * tell apart, and only what is listed is kept.
+ *
+ * @param policies - undefined where they may not be read
+ */
+export function checkPairs(
   clients: readonly CheckedPod[],
   ports: readonly CheckedPort[],
   policies: IstioPolicies | undefined,
-): Generator<CheckItem> {
-  const groups = [...clientGroups(clients, policies).values()]
-  for (const group of groups) {
-    for (const port of ports) if (port.endpoints.length > 0) yield checkItem(group, port, policies)
+  isListed: (verdict: CheckVerdict) => boolean,
+): CheckedPairs {
+  const verdicts = {works: 0, unknown: 0, depends: 0, fails: 0}
+  const found: Record<CheckVerdict, CheckItem[]> = {works: [], unknown: [], depends: [], fails: []}
+  const judges = ports
+    .filter(({endpoints}) => endpoints.length > 0)
+    .sort(byPort)
+    .map((port) => new PortJudge(port, policies))
+  for (const {kind, first, client} of clientGroups(clients, policies)) {
+    for (const judge of judges) {
+      const judged = judge.judge(kind, first)
+      const {verdict} = judged
+      verdicts[verdict] += 1
+      if (isListed(verdict)) found[verdict].push({client, server: judge.server, ...judged})
+    }
   }
+  return {verdicts, items: VERDICTS.toReversed().flatMap((verdict) => found[verdict])}
+}
+
+function byPort(a: CheckedPort, b: CheckedPort): number {
+  return compareText(a.namespace, b.namespace) || compareText(a.name, b.name) || a.port - b.port
 }
 
 interface ClientGroup {
   readonly first: CheckedPod
-  readonly pods: readonly CheckedPod[]
+  /** Groups of one kind meet every port alike. */
+  readonly kind: string
+  readonly client: CheckItem['client']
 }
 
-/** Alike: same namespace, same capture, and chosen by the same DestinationRules. */
+/** Alike: same namespace, same capture, and chosen by the same DestinationRules. By namespace and workload. */
 function clientGroups(
   clients: readonly CheckedPod[],
   policies: IstioPolicies | undefined,
-): ReadonlyMap<string, ClientGroup> {
-  const selectors = (policies?.destinationRules ?? []).filter(({spec}) => hasSelector(spec?.workloadSelector))
+): readonly ClientGroup[] {
+  const rules = policies?.destinationRules ?? []
+  const selectors = rules.filter(({spec}) => hasSelector(spec?.workloadSelector))
+  // Namespaces for which rules can differ from those for everybody.
+  const special = new Set([
+    policies?.mesh.rootNamespace,
+    ...rules.flatMap(({metadata, spec}) => [metadata.namespace, ...(spec?.exportTo ?? [])]),
+  ])
   const keyOf = ({namespace, labels, capture}: CheckedPod): string => {
     const chosen = selectors.map(
       ({metadata, spec}) => metadata.namespace === namespace && selects(spec?.workloadSelector, labels),
     )
     return JSON.stringify([namespace, captureKey(capture), chosen])
   }
-  const byKey = Map.groupBy(clients, keyOf)
-  return new Map(
-    [...byKey]
-      .sort(([a], [b]) => compareText(a, b))
-      .map(([key, pods]) => [key, {first: pods[0] as CheckedPod, pods}]),
+  const groups = [...Map.groupBy(clients, keyOf)].map(([key, pods]) => {
+    const first = pods[0] as CheckedPod
+    const {namespace, capture} = first
+    const kind = special.has(namespace) ? key : captureKey(capture)
+    return {key, kind, first, client: {namespace, pods: pods.length, workloads: workloadsOf(pods)}}
+  })
+  return groups.sort(
+    (a, b) =>
+      compareText(a.client.namespace, b.client.namespace) ||
+      compareText(a.client.workloads[0], b.client.workloads[0]) ||
+      compareText(a.key, b.key),
   )
-}
-
-function captureKey({kmesh, sidecar, bypassed, ambient}: PodCapture): string {
-  return [kmesh, sidecar, bypassed, ambient].join()
-}
-
-function checkItem(group: ClientGroup, port: CheckedPort, policies: IstioPolicies | undefined): CheckItem {
-  const {first, pods} = group
-  const servers = port.endpoints.map((endpoint) => serverOf(port, endpoint))
-  const all = [...servers, ...port.others.map((endpoint) => serverOf(port, endpoint))]
-  const share = {works: 0, fails: 0, unknown: 0}
-  const cells = new Map<string, {verdict: PairVerdict; count: number; examples: string[]}>()
-  // Endpoints of one workload are alike: each kind is judged once.
-  const known = new Map<string, PairVerdict>()
-  for (const [index, endpoint] of port.endpoints.entries()) {
-    const server = servers[index] as PairServer
-    const kind = serverKey(server)
-    const verdict = known.get(kind) ?? pairVerdict(policies, first, port.service, server, all)
-    known.set(kind, verdict)
-    share[verdict.result] += 1
-    const key = JSON.stringify(verdict)
-    const cell = cells.get(key) ?? {verdict, count: 0, examples: []}
-    cells.set(key, cell)
-    cell.count += 1
-    if (cell.examples.length < EXAMPLES) cell.examples.push(endpoint.pod?.name ?? endpoint.address)
-  }
-  return {
-    client: {namespace: first.namespace, pods: pods.length, workloads: workloadsOf(pods)},
-    server: {namespace: port.namespace, name: port.name, port: port.port, direct: port.service === null},
-    verdict: verdictOf(share),
-    share,
-    cells: [...cells.values()].map(cellOf).sort(byResult),
-  }
-}
-
-function serverOf({namespace}: CheckedPort, {pod, targetPort}: CheckedEndpoint): PairServer {
-  return {
-    namespace: pod?.namespace ?? namespace,
-    labels: pod?.labels,
-    targetPort,
-    capture: pod?.capture ?? NOBODY,
-  }
-}
-
-/** What a verdict depends on. */
-function serverKey({namespace, labels, targetPort, capture}: PairServer): string {
-  return JSON.stringify([namespace, labels ?? null, targetPort, captureKey(capture)])
 }
 
 function workloadsOf(pods: readonly CheckedPod[]): readonly string[] {
   return [...new Set(pods.map(({workload}) => workload))].sort(compareText)
-}
-
-function verdictOf({works, fails, unknown}: CheckItem['share']): CheckVerdict {
-  if (fails > 0) return works + unknown === 0 ? 'fails' : 'depends'
-  return unknown > 0 ? 'unknown' : 'works'
-}
-
-function cellOf({
-  verdict,
-  count,
-  examples,
-}: {
-  verdict: PairVerdict
-  count: number
-  examples: string[]
-}): CheckCell {
-  return {...verdict, ...PAIR_TEXTS[verdict.reason], endpoints: count, examples}
-}
-
-const WORST_FIRST: readonly PairVerdict['result'][] = ['fails', 'unknown', 'works']
-
-function byResult(a: CheckCell, b: CheckCell): number {
-  return WORST_FIRST.indexOf(a.result) - WORST_FIRST.indexOf(b.result) || b.endpoints - a.endpoints
 }

@@ -52,18 +52,14 @@ export async function interopCheck(deps: InteropDeps, request: CheckRequest): Pr
   const ports = request.server === undefined ? all : portsFor(request.server, all, live, checked)
   const clients = clientsOf([...checked.values()], request)
   requireSome(request, clients, ports)
-  const verdicts: Record<CheckVerdict, number> = {works: 0, unknown: 0, depends: 0, fails: 0}
-  const items: CheckItem[] = []
-  for (const item of checkPairs(clients, ports, policies)) {
-    verdicts[item.verdict] += 1
-    if (request.show === 'all' || item.verdict !== 'works') items.push(item)
-  }
+  const isListed = (verdict: CheckVerdict): boolean => request.show === 'all' || verdict !== 'works'
+  const {verdicts, items} = checkPairs(clients, ports, policies, isListed)
   const empty = ports.filter(({endpoints}) => endpoints.length === 0)
   const requested = Object.values(verdicts).reduce((sum, number) => sum + number, 0)
   return {
     kind: 'InteropCheck',
     summary: {requested, ok: requested, failed: 0, skipped: empty.length, verdicts, listed: items.length},
-    items: items.sort(byPlace),
+    items,
     errors: facts.errors,
     warnings: [...warnings, ...emptyWarnings(empty)],
   }
@@ -104,19 +100,4 @@ function emptyWarnings(ports: readonly CheckedPort[]): ReportWarning[] {
   const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : ''
   const message = `no ready endpoint, not judged: ${names.slice(0, SHOWN).join(', ')}${more}`
   return [{code: 'NoEndpoints', message}]
-}
-
-function byPlace(a: CheckItem, b: CheckItem): number {
-  const worst = VERDICTS.indexOf(b.verdict) - VERDICTS.indexOf(a.verdict)
-  const keys = ({client, server}: CheckItem): readonly string[] => [
-    client.namespace,
-    client.workloads[0] ?? '',
-    server.namespace,
-    server.name,
-  ]
-  const other = keys(b)
-  const place = keys(a)
-    .map((key, index) => compareText(key, other[index]))
-    .find((order) => order !== 0)
-  return worst || (place ?? a.server.port - b.server.port)
 }
