@@ -165,6 +165,7 @@ export class Page {
     for (const domain of ['Page', 'Runtime', 'Network', 'Log', 'Audits']) await this.send(`${domain}.enable`)
     await this.send('Page.navigate', {url})
     await this.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+    await this.settled()
   }
 
   send(method: string, params: Fields = {}): Promise<Fields> {

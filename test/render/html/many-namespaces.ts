@@ -5,7 +5,6 @@ import {
   type CheckedPort,
   type CheckItem,
   checkPairs,
-  VERDICTS,
 } from '../../../src/lib/model/interop-check.ts'
 import {
   DEFAULT_MESH,
@@ -109,10 +108,8 @@ export function manyNamespaces(
   for (let index = 0; index < count; index += 1) drawNamespace(drawn, index, random)
   more(drawn)
   const {pods, ports, peerAuthentications, destinationRules} = drawn
-  const items = [...checkPairs(pods, ports, {mesh: DEFAULT_MESH, peerAuthentications, destinationRules})]
-  const verdicts = Object.fromEntries(
-    VERDICTS.map((verdict) => [verdict, items.filter((item) => item.verdict === verdict).length]),
-  )
+  const policies = {mesh: DEFAULT_MESH, peerAuthentications, destinationRules}
+  const {items, verdicts} = checkPairs(pods, ports, policies, () => true)
   return {
     kind: 'InteropCheck',
     summary: {

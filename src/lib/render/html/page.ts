@@ -86,5 +86,6 @@ const BODY = `<header>
 <div class="pairs-head"><h2 id="pairs-title" tabindex="-1">Pairs</h2><button type="button" id="scope" hidden></button></div>
 <ul id="pairs" aria-labelledby="pairs-title"></ul>
 <button type="button" id="more" hidden></button>
+<p id="rest"></p>
 </section>
 </main>`

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The matrix, as an ARIA grid with one tab stop. Up to 64 rows and columns stand there whole; of more, those around
- * the visible part, between spacers.
+ * The matrix, as an ARIA grid with one tab stop. Of large ones only what is seen stands there, between spacers; on
+ * paper up to 100 rows and columns stand there whole.
  */
 import {type Counts, type Matrix, worstOf} from '../page-model.ts'
 import {make, numberText, shortNumber, VERDICT_NAMES, verdictName, verdictSign} from './dom.ts'
 
-const WHOLE = 64
+const WHOLE = 24
+const WHOLE_ON_PAPER = 100
+/** Of the heads; longer names are cut and stand in their title. */
+const MAX_NAME_LENGTH = 40
+const MIN_NAME_LENGTH = 14
 /** As page.css has them. */
 const ROW_HEIGHT_PX = 26
 const COLUMN_WIDTH_PX = 46
@@ -31,13 +35,17 @@ export class MatrixView {
   private column = 0
   private chosen: {readonly row: string; readonly column: string} | null = null
   private drawn = ''
+  private whole = WHOLE
 
   constructor(viewport: HTMLElement, table: HTMLTableElement, events: MatrixEvents) {
     this.viewport = viewport
     this.table = table
     this.events = events
     viewport.addEventListener('scroll', () => requestAnimationFrame(() => this.draw()), {passive: true})
-    addEventListener('resize', () => this.draw())
+    // Also after the first draw, which gives the viewport its size.
+    new ResizeObserver(() => this.draw()).observe(viewport)
+    addEventListener('beforeprint', () => this.drawUpTo(WHOLE_ON_PAPER))
+    addEventListener('afterprint', () => this.drawUpTo(WHOLE))
     table.addEventListener('keydown', (event) => this.onKey(event))
     table.addEventListener('click', (event) => this.onClick(event))
   }
@@ -48,15 +56,18 @@ export class MatrixView {
     this.column = Math.min(this.column, Math.max(0, matrix.columns.length - 1))
     this.table.setAttribute('aria-rowcount', String(matrix.rows.length + 1))
     this.table.setAttribute('aria-colcount', String(matrix.columns.length + 1))
-    this.drawn = ''
-    this.draw()
+    this.table.style.setProperty('--row-head', `${longest(matrix.rows)}ch`)
+    this.table.style.setProperty('--column-head', `${longest(matrix.columns)}ch`)
+    this.drawUpTo(WHOLE)
   }
 
   /** Marks the cell whose pairs are listed. */
   choose(chosen: {readonly row: string; readonly column: string} | null): void {
     this.chosen = chosen
-    this.drawn = ''
-    this.draw()
+    this.table.querySelector('[aria-selected]')?.removeAttribute('aria-selected')
+    if (chosen === null) return
+    const [row, column] = [this.matrix.rows.indexOf(chosen.row), this.matrix.columns.indexOf(chosen.column)]
+    this.cellAt(row, column)?.setAttribute('aria-selected', 'true')
   }
 
   focus(): void {
@@ -65,11 +76,17 @@ export class MatrixView {
     this.cellAt(this.row, this.column)?.focus()
   }
 
+  private drawUpTo(whole: number): void {
+    this.whole = whole
+    this.drawn = ''
+    this.draw()
+  }
+
   private draw(): void {
     const {rows, columns} = this.matrix
     const {scrollTop, scrollLeft, clientHeight, clientWidth} = this.viewport
-    const down = rangeOf(rows.length, scrollTop, clientHeight, ROW_HEIGHT_PX)
-    const across = rangeOf(columns.length, scrollLeft, clientWidth, COLUMN_WIDTH_PX)
+    const down = this.rangeOf(rows.length, scrollTop, clientHeight, ROW_HEIGHT_PX)
+    const across = this.rangeOf(columns.length, scrollLeft, clientWidth, COLUMN_WIDTH_PX)
     const key = [down.from, down.to, across.from, across.to].join()
     if (key === this.drawn) return
     this.drawn = key
@@ -80,6 +97,15 @@ export class MatrixView {
     if (down.to < rows.length) body.append(spacerRow(rows.length - down.to))
     this.table.replaceChildren(make('thead', {}, this.head(across)), body)
     if (hadFocus) this.cellAt(this.row, this.column)?.focus({preventScroll: true})
+  }
+
+  private rangeOf(count: number, scrolled: number, size: number, step: number): Range {
+    if (count <= this.whole) return {from: 0, to: count}
+    const first = Math.floor(scrolled / step) - MARGIN
+    return {
+      from: Math.max(0, first),
+      to: Math.min(count, first + Math.ceil(size / step) + 2 * MARGIN),
+    }
   }
 
   private head({from, to}: Range): HTMLElement {
@@ -190,15 +216,6 @@ export class MatrixView {
   }
 }
 
-function rangeOf(count: number, scrolled: number, size: number, step: number): Range {
-  if (count <= WHOLE) return {from: 0, to: count}
-  const first = Math.floor(scrolled / step) - MARGIN
-  return {
-    from: Math.max(0, first),
-    to: Math.min(count, first + Math.ceil(size / step) + 2 * MARGIN),
-  }
-}
-
 function clamp(index: number, count: number): number {
   return Math.max(0, Math.min(count - 1, index))
 }
@@ -225,4 +242,9 @@ export function sumsText(counts: Counts): string {
       .map(([name, number]) => `${name} ${numberText(number)}`)
       .join(', ') || 'none'
   )
+}
+
+function longest(names: readonly string[]): number {
+  const lengths = names.map((name) => Math.min(MAX_NAME_LENGTH, name.length))
+  return Math.max(MIN_NAME_LENGTH, ...lengths)
 }

@@ -5,6 +5,8 @@ import {type Pair, serverName} from '../page-model.ts'
 import {byId, counted, make, nameOf, numberText, verdictName, verdictSign} from './dom.ts'
 
 const SLICE = 100
+/** On paper. */
+const PRINTED = 500
 const SHOWN_WORKLOADS = 2
 
 export class PairList {
@@ -20,6 +22,9 @@ export class PairList {
     this.list.addEventListener('click', (event) => {
       const button = event.target instanceof Element ? event.target.closest('button') : null
       if (button !== null) this.toggle(button)
+    })
+    addEventListener('beforeprint', () => {
+      while (this.shown < Math.min(PRINTED, this.pairs.length)) this.addSlice()
     })
     this.list.addEventListener('keydown', (event) => this.onKey(event))
   }
@@ -59,6 +64,8 @@ export class PairList {
     this.list.append(...items)
     const left = this.pairs.length - this.shown
     this.more.hidden = left === 0
+    byId('rest').textContent =
+      left === 0 ? '' : `${counted(left, 'pair')} more, not printed: filter the page for them.`
     this.more.textContent = `Show ${Math.min(SLICE, left)} more of ${counted(this.pairs.length, 'pair')}`
   }
 
