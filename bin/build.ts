@@ -35,6 +35,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   'kmesh-daemon': 'src/lib/agent/main.ts',
   sandbox: 'src/lib/sandbox/main.ts',
   echo: 'src/lib/sandbox/echo.ts',
+  sidecar: 'src/lib/sandbox/sidecar/main.ts',
 }
 
 /** One file without chunks: the agent copies it to where the runtime looks for plugins. */

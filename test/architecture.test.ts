@@ -40,6 +40,7 @@ const WIRING = [
   // Programs of their own, which run inside pods.
   'src/lib/sandbox/echo.ts',
   'src/lib/sandbox/echo-client.ts',
+  'src/lib/sandbox/sidecar/main.ts',
   'src/kmeshctl.ts',
 ]
 

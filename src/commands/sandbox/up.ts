@@ -53,6 +53,9 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       description: 'nothing of Kmesh at all: then `kmeshctl install` brings it',
       exclusive: ['without-daemon'],
     }),
+    istio: Flags.boolean({
+      description: "Istio's PeerAuthentication and DestinationRule, for sidecars that `sandbox inject` adds",
+    }),
     'control-plane': Flags.directory({
       description: 'folder with etcd and kube-apiserver, to run instead of the built-in API',
       helpValue: 'DIR',
@@ -71,6 +74,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
       'without-daemon': withoutDaemon = [],
       'no-daemon': withoutMesh,
       'control-plane': programs,
+      istio: withIstio,
     } = this.flags
     const name = checkName(this.flags.name)
     const objects = filename.flatMap((file) => parseManifests(readManifest(file), file))
@@ -91,7 +95,7 @@ export default class SandboxUp extends SandboxCommand<typeof SandboxUp> {
     if (controlPlane !== undefined) findPrograms(controlPlane, process.arch)
     const withShop = !empty && filename.length === 0
     const started = await startSandbox(
-      {name, backend, nodes, ipFamily, withShop, withoutDaemon, withoutMesh, controlPlane},
+      {name, backend, nodes, ipFamily, withShop, withoutDaemon, withoutMesh, withIstio, controlPlane},
       {say: (message) => this.say(message), signal: this.signal},
     )
     if (!started) this.say(`sandbox ${name} is up already; nothing was changed`)

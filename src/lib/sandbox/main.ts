@@ -58,6 +58,7 @@ function outside(): Outside {
     pid: process.pid,
     version,
     echoProgram: [process.execPath, join(root, 'dist', 'echo.js')],
+    sidecarProgram: [process.execPath, join(root, 'dist', 'sidecar.js')],
     daemonProgram: join(root, 'bin', 'kmesh-daemon'),
     roles: readFileSync(join(root, 'deploy', 'rbac.yaml'), 'utf8'),
     baseEnvironment: {

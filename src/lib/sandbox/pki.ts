@@ -18,6 +18,8 @@ export interface Authority {
   issueServer(names: readonly string[]): Promise<KeyPair>
   /** A client certificate: the user's name is `commonName`, its groups are `organizations`. */
   issueClient(commonName: string, organizations: readonly string[]): Promise<KeyPair>
+  /** A certificate of a workload, for both sides of mutual TLS; its only name is the URI, `spiffe://...`. */
+  issueWorkload(uri: string): Promise<KeyPair>
 }
 
 const KEY_ALGORITHM = {name: 'ECDSA', namedCurve: 'P-256'} as const
@@ -85,6 +87,18 @@ export async function createAuthority(commonName: string, nowMs: number): Promis
       issue(distinguishedName(name, organizations), [
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
       ]),
+    issueWorkload: (uri) =>
+      issue(
+        [],
+        [
+          new x509.ExtendedKeyUsageExtension([
+            x509.ExtendedKeyUsage.serverAuth,
+            x509.ExtendedKeyUsage.clientAuth,
+          ]),
+          // Critical, because the subject is empty (RFC 5280, 4.2.1.6).
+          new x509.SubjectAlternativeNameExtension([{type: 'url', value: uri}], true),
+        ],
+      ),
   }
 }
 

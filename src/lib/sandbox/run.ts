@@ -5,16 +5,19 @@ import {KmeshError, messageOf} from '../errors.ts'
 import type {Backend} from '../model/api.ts'
 import type {KubeObject} from '../model/kube.ts'
 import type {Clock, Commands, Informers, Kube, Log, Netns} from '../ports.ts'
-import {startControlPlane} from './control-plane.ts'
+import {type ControlPlaneOptions, startControlPlane} from './control-plane.ts'
+import type {ControlPlane} from './control-plane-access.ts'
 import {startControllers} from './controllers/start.ts'
 import {collectionOf} from './manifests.ts'
 import {addressPlan, type IpFamilyOption} from './nodes/addresses.ts'
 import {layGround, startNodes} from './nodes/cluster.ts'
 import {MESH_NAMESPACE} from './nodes/daemon-pod.ts'
 import {createMachine} from './nodes/machine.ts'
-import {startRealControlPlane} from './real-control-plane/start.ts'
+import {type RealControlPlaneOptions, startRealControlPlane} from './real-control-plane/start.ts'
 import {roleObjects} from './roles.ts'
 import {SHOP, SHOP_PODS, shopObjects} from './shop.ts'
+import {istioObjects} from './sidecar/crds.ts'
+import {startDiscovery} from './sidecar/discovery.ts'
 import {makeDirectories, type SandboxPaths, type SandboxState, writeJson} from './state.ts'
 import {waitForPods} from './wait-for-pods.ts'
 
@@ -26,6 +29,8 @@ export interface RunOptions {
   readonly withShop: boolean
   /** Nodes that get no agent. */
   readonly withoutDaemon: readonly string[]
+  /** Istio's PeerAuthentication and DestinationRule, and its root namespace. */
+  readonly withIstio?: boolean
   /** Nothing of the mesh: no agents, no roles, no namespace of theirs. */
   readonly withoutMesh: boolean
   /** Absolute path of a folder with etcd and kube-apiserver, which then serve in place of the sandbox's own API. */
@@ -43,6 +48,7 @@ export interface Outside {
   readonly pid: number
   readonly version: string
   readonly echoProgram: readonly string[]
+  readonly sidecarProgram: readonly string[]
   readonly daemonProgram: string
   /** Text of deploy/rbac.yaml. */
   readonly roles: string
@@ -102,27 +108,16 @@ export async function runSandbox(
     clock,
     log,
   }
-  if (controlPlane !== undefined && netns === undefined)
-    throw new KmeshError(NO_CONTROL_PLANE, {code: 'SandboxStart'})
-  const control =
-    controlPlane === undefined || netns === undefined
-      ? await startControlPlane(settings)
-      : await startRealControlPlane({
-          ...settings,
-          netns,
-          plan,
-          paths,
-          commands,
-          stopping,
-          directory: controlPlane,
-          env: outside.baseEnvironment,
-        })
+  const control = await startControl({...settings, plan, paths, commands, stopping}, controlPlane, outside)
   writeFileSync(paths.kubeconfig, control.adminKubeconfig, {mode: 0o600})
 
   tell({message: 'starting nodes', server: control.server})
   const {kube, informers} = await outside.openKube(paths.kubeconfig)
   if (!options.withoutMesh) await createAll(kube, roleObjects(outside.roles))
   startControllers({kube, informers, clock, log, needs: control.needs})
+  if (options.withIstio === true) await createAll(kube, istioObjects())
+  // Sidecars live on redirection in network namespaces.
+  if (machine.backend === 'kernel') startDiscovery({informers, clock, log, paths})
   const withoutDaemon = options.withoutMesh ? nodeNames(options.nodes) : options.withoutDaemon
   await startNodes({...outside, ...control, ground, paths, plan, kube, informers, stopping, withoutDaemon})
   if (options.withShop) await createAll(kube, shopObjects())
@@ -130,6 +125,20 @@ export async function runSandbox(
   await waitForPods(kube, clock, stopping, MESH_NAMESPACE, options.nodes - withoutDaemon.length)
   if (options.withShop) await waitForPods(kube, clock, stopping, SHOP, SHOP_PODS)
   tell({phase: 'ready', message: 'ready'})
+}
+
+type Settings = Omit<RealControlPlaneOptions, 'netns' | 'directory' | 'env'> & ControlPlaneOptions
+
+/** @param directory of a real etcd and kube-apiserver; undefined is the sandbox's own API */
+async function startControl(
+  settings: Settings,
+  directory: string | undefined,
+  outside: Outside,
+): Promise<ControlPlane> {
+  if (directory === undefined) return await startControlPlane(settings)
+  const {netns, baseEnvironment: env} = outside
+  if (netns === undefined) throw new KmeshError(NO_CONTROL_PLANE, {code: 'SandboxStart'})
+  return await startRealControlPlane({...settings, netns, directory, env})
 }
 
 async function createAll(kube: Kube, objects: readonly KubeObject[]): Promise<void> {

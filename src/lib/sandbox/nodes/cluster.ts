@@ -66,6 +66,8 @@ export interface ClusterOptions {
   readonly log: Log
   readonly stopping: AbortSignal
   readonly echoProgram: readonly string[]
+  /** What Istio's image `proxyv2` runs. */
+  readonly sidecarProgram?: readonly string[]
   /** Path of `bin/kmesh-daemon`. */
   readonly daemonProgram: string
   /** Text of the agents' kubeconfig; holds a key. */

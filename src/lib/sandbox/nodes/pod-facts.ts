@@ -2,8 +2,11 @@
 /** What is fixed for a pod once it is on a node, and the records made of it. */
 import {join} from 'node:path'
 import type {Container, EnvironmentEntry, Pod} from '../../model/kube.ts'
+import {CONFIG_VARIABLE} from '../sidecar/config.ts'
+import {sidecarConfigFile} from '../sidecar/config-files.ts'
 import type {PodRecord} from '../state.ts'
 import type {Addresses} from './addresses.ts'
+import {isSidecarImage} from './command-line.ts'
 import type {ContainerRole, ContainerSettings} from './container.ts'
 import {onThisNode} from './daemon-image.ts'
 import type {NodeContext} from './node-context.ts'
@@ -47,6 +50,7 @@ function environmentOf(node: NodeContext, facts: PodFacts, container: Container)
     POD_IP: facts.addresses[0]?.address ?? '',
     POD_IPS: facts.addresses.map(({address}) => address).join(','),
     NODE_NAME: node.name,
+    ...(isSidecarImage(container) ? {[CONFIG_VARIABLE]: sidecarConfigFile(node.paths, facts.uid)} : {}),
     ...own,
   }
 }
@@ -73,7 +77,10 @@ export function containerSettings(
     restartPolicy: restartPolicyOf(pod, role),
     role,
     address: facts.addresses[0]?.address ?? '',
-    unsupported: unsupportedPart(container) ?? unsupportedUser(node, pod, container),
+    unsupported:
+      unsupportedSidecar(node, container) ??
+      unsupportedPart(container) ??
+      unsupportedUser(node, pod, container),
   }
 }
 
@@ -89,8 +96,15 @@ export function roleOfInit(container: Container): ContainerRole {
   return container.restartPolicy === 'Always' ? 'sidecar' : 'init'
 }
 
+function unsupportedSidecar(node: NodeContext, container: Container): string | undefined {
+  if (!isSidecarImage(container) || node.backend !== 'memory') return undefined
+  return `image ${container.image}: backend memory has no connections to redirect`
+}
+
 /** Without these a program would run on wrong assumptions; volumes and liveness probes are left out. */
 function unsupportedPart(container: Container): string | undefined {
+  // The stand-in needs nothing of what Istio's manifests tell its proxy.
+  if (isSidecarImage(container)) return undefined
   if ('envFrom' in container) return 'the sandbox knows no envFrom'
   const reference = container.env?.find((entry) => 'valueFrom' in entry && fieldOf(entry) === undefined)
   if (reference === undefined) return undefined
