@@ -25,6 +25,7 @@ const TESTING = {
   'llvm-14': {command: 'llvm-strip-14'},
   'libbpf-dev': {file: '/usr/include/bpf/bpf_helpers.h'},
   make: {command: 'make'},
+  nftables: {command: 'nft'},
   bpftool: {command: 'bpftool'},
   zsh: {command: 'zsh'},
   fish: {command: 'fish'},
