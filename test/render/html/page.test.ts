@@ -6,7 +6,14 @@ import {createHash} from 'node:crypto'
 import {test} from 'node:test'
 import {checkPage, scriptJson} from '../../../src/lib/render/html/page.ts'
 import {type PageData, visible} from '../../../src/lib/render/html/page-data.ts'
-import {columnOf, filterOf, matrixOf, pairsOf, rowsOf} from '../../../src/lib/render/html/page-model.ts'
+import {
+  columnOf,
+  filterOf,
+  matrixOf,
+  type PageFilter,
+  pairsOf,
+  rowsOf,
+} from '../../../src/lib/render/html/page-model.ts'
 import {HOSTILE_NAMES, hostileNames, manyNamespaces, place} from './many-namespaces.ts'
 
 const MADE_MS = Date.UTC(2026, 10, 22, 20, 0)
@@ -98,10 +105,9 @@ test('JSON in a script element ends no element and opens no comment', () => {
 })
 
 test('filter: every word somewhere in the pair, verdicts and namespaces too', () => {
-  const every = {text: '', verdicts: new Set([0, 1, 2, 3]), clients: null, servers: null}
+  const every: PageFilter = {text: '', verdicts: new Set([0, 1, 2, 3]), clients: null, servers: null}
   const pairs = pairsOf(data)
-  const count = (more: Partial<typeof every> & {clients?: string | null}) =>
-    pairs.filter(filterOf(data, {...every, ...more})).length
+  const count = (more: Partial<PageFilter>) => pairs.filter(filterOf(data, {...every, ...more})).length
   const wanted = (is: (item: (typeof report.items)[number]) => boolean) => report.items.filter(is).length
   assert.equal(count({}), report.items.length)
   assert.equal(count({text: 'no such thing'}), 0)
