@@ -228,7 +228,7 @@ test('light, dark and paper', {skip}, async () => {
 
 /** A cell chosen and its first pair open, in a window that holds all of that. */
 async function keep(page: Page, name: string): Promise<void> {
-  await page.resize(1500, 1340)
+  await page.resize(1500, 1450)
   if (!(await page.read<boolean>('document.querySelector(".details") !== null'))) {
     await page.press('/', 'Tab', 'Tab', 'Tab', 'Tab', 'Tab', 'Tab', 'Enter', 'Enter')
   }

@@ -79,7 +79,7 @@ const BODY = `<header>
 <p id="count" role="status" aria-live="polite"></p>
 <section aria-labelledby="matrix-title">
 <h2 id="matrix-title">Who calls whom</h2>
-<p class="hint" id="matrix-hint">Rows call columns. A cell tells its worst verdict and how many pairs have it.</p>
+<p class="hint" id="matrix-hint">Rows call columns. A cell tells its worst verdict and how many pairs have it; <span id="size"></span>.</p>
 <div id="viewport"><table id="matrix" role="grid" aria-labelledby="matrix-title" aria-describedby="matrix-hint" aria-readonly="true"></table></div>
 </section>
 <section aria-labelledby="pairs-title">

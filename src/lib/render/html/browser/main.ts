@@ -55,7 +55,10 @@ function refresh(): void {
     servers: servers.value === '' ? null : servers.value.slice(1),
   })
   passing = all.filter(passes)
-  matrix.show(matrixOf(data, passing, mode.value as MatrixMode, order.value as MatrixOrder))
+  const shown = matrixOf(data, passing, mode.value as MatrixMode, order.value as MatrixOrder)
+  byId('size').textContent =
+    `${counted(shown.rows.length, 'row')}, ${counted(shown.columns.length, 'column')}`
+  matrix.show(shown)
   setScope(null)
 }
 

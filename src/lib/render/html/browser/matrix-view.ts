@@ -10,7 +10,7 @@ const WHOLE = 24
 const WHOLE_ON_PAPER = 100
 /** Of the heads; longer names are cut and stand in their title. */
 const MAX_NAME_LENGTH = 40
-const MIN_NAME_LENGTH = 14
+const MIN_NAME_LENGTH = 10
 /** As page.css has them. */
 const ROW_HEIGHT_PX = 26
 const COLUMN_WIDTH_PX = 46
