@@ -49,12 +49,18 @@ function terminate(
     cert: config.certificatePem,
     key: config.keyPem,
     requestCert: true,
-    rejectUnauthorized: true,
+    // Checked below: Node would only hang up and tell nobody why.
+    rejectUnauthorized: false,
     ALPNProtocols: ['istio'],
     allowHalfOpen: true,
   })
   server.on('tlsClientError', (error) => refuse(downstream, record, `TLS: ${messageOf(error)}`))
   server.on('secureConnection', (plain: TLSSocket) => {
+    if (!plain.authorized) {
+      refuse(downstream, record, `TLS: client certificate: ${messageOf(plain.authorizationError)}`)
+      plain.destroy()
+      return
+    }
     record.set({peer: spiffeNamesOf(plain.getPeerCertificate().subjectaltname)[0] ?? null})
     use(plain)
   })
