@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A whole agent on fakes, answering over real loopback HTTP. */
 import {request} from 'node:http'
+import {memorySidecarRules} from '../../src/lib/adapters/memory-node.ts'
 import {type RunningAgent, startAgent} from '../../src/lib/agent/agent.ts'
 import {Loggers} from '../../src/lib/agent/loggers.ts'
 import {parseOptions} from '../../src/lib/agent/options.ts'
@@ -76,6 +77,7 @@ export async function startFixture(
       netns: world.node,
       proc: world.node,
       classes: world.node.classes,
+      rules: memorySidecarRules(),
       kube: world.kube.asKube(),
       pins: new FakePins(() => pins),
       loggers: new Loggers(options.logLevel, world.clock, (line) => world.output.push(line)),

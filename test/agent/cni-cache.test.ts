@@ -16,7 +16,11 @@ function setUp(files = new MemoryFiles()) {
     files,
     clock: fakeClock(),
     log: memoryLog(),
-    now: {namespaces: ['shop'], pods: {'uid-1': true, 'uid-2': false} as Record<string, boolean>},
+    now: {
+      sidecarPolicy: 'bypass' as const,
+      namespaces: ['shop'],
+      pods: {'uid-1': true, 'uid-2': false} as Record<string, boolean>,
+    },
   }
   return Object.assign(world, {writer: new CniCacheWriter({...world, contents: () => world.now})})
 }

@@ -78,6 +78,7 @@ export async function startSide(files = new MemoryFiles()) {
       removePod: async (pod) => void (await told('remove')(pod)),
       report: () => world.entries,
     },
+    sidecarPolicy: 'bypass',
     namespaces: () => [namespace('shop', 'Kmesh'), namespace('plain')],
     obstacle: () => world.obstacle,
     reachNetns: (path) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Ends an agent as kill -9 would, at a chosen write: from then on nothing that it does reaches the outside. */
-import type {Bpf, BpfMap, Kube, PodClasses, StateFiles} from '../../src/lib/ports.ts'
+import type {Bpf, BpfMap, Kube, PodClasses, SidecarRules, StateFiles} from '../../src/lib/ports.ts'
 
 export class Crash {
   /** What was written, in order: `map km_manage`, `file enrolled.json`, `patch shop/a`. */
@@ -56,6 +56,14 @@ export class Crash {
     }
   }
 
+  rules(rules: SidecarRules): SidecarRules {
+    return {
+      look: (path) => rules.look(path),
+      put: async (path) => this.write(`put ${path}`, () => rules.put(path)),
+      remove: async (path) => this.write(`remove ${path}`, () => rules.remove(path)),
+    }
+  }
+
   files(files: StateFiles): StateFiles {
     return {
       read: (name) => files.read(name),
@@ -68,8 +76,10 @@ export class Crash {
   kube(kube: Kube): Kube {
     const mergePatch: Kube['mergePatch'] = (path, patch, options) =>
       this.write(`patch ${path.namespace}/${path.name}`, () => kube.mergePatch(path, patch, options))
+    const create: Kube['create'] = (path, body, options) =>
+      this.write(`create ${path.resource}`, () => kube.create(path, body, options))
     return new Proxy(kube, {
-      get: (target, name) => (name === 'mergePatch' ? mergePatch : Reflect.get(target, name)),
+      get: (target, name) => ({mergePatch, create})[String(name)] ?? Reflect.get(target, name),
     })
   }
 }

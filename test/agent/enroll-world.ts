@@ -3,11 +3,14 @@
 import {Annotator} from '../../src/lib/agent/annotate.ts'
 import {Enroller} from '../../src/lib/agent/enroll.ts'
 import type {PodIdentity} from '../../src/lib/agent/enroll-parts.ts'
-import type {ExistingPods} from '../../src/lib/model/api.ts'
+import {PodEvents} from '../../src/lib/agent/pod-events.ts'
+import type {ExistingPods, SidecarPolicy} from '../../src/lib/model/api.ts'
+import {BYPASS_ANNOTATION} from '../../src/lib/model/bypass.ts'
 import {MANAGE} from '../../src/lib/model/maps.ts'
 import {FakeBpf} from '../fakes/bpf.ts'
 import {fakeClock} from '../fakes/clock.ts'
 import {Crash} from './crash.ts'
+import {FakeRules} from './fake-rules.ts'
 import {FakeKube, FakeNode, MemoryFiles, memoryLog} from './fakes.ts'
 
 export const LABEL = 'istio.io/dataplane-mode'
@@ -23,6 +26,8 @@ export function createWorld() {
     manage,
     node: new FakeNode(),
     identity: 'netns' as PodIdentity,
+    rules: new FakeRules(),
+    sidecarPolicy: 'bypass' as SidecarPolicy,
     files: new MemoryFiles(),
     kube: new FakeKube(),
     clock: fakeClock(),
@@ -36,11 +41,14 @@ export function createWorld() {
       }
       return found.sort()
     },
+    setSidecarPolicy: (policy: SidecarPolicy) => {
+      world.sidecarPolicy = policy
+    },
     setIdentity: (identity: PodIdentity) => {
       world.identity = identity
     },
     start: (existingPods: ExistingPods = 'live', adopted = true, crash = new Crash()) => {
-      const {node, files, clock, log, kube, namespaces} = world
+      const {node, files, clock, log, kube, namespaces, rules, sidecarPolicy} = world
       return new Enroller({
         identity: world.identity,
         classes: crash.classes(node.classes),
@@ -51,6 +59,10 @@ export function createWorld() {
         clock,
         log,
         annotator: new Annotator(crash.kube(kube.asKube()), clock, log),
+        bypassAnnotator: new Annotator(crash.kube(kube.asKube()), clock, log, BYPASS_ANNOTATION),
+        events: new PodEvents(crash.kube(kube.asKube()), clock, log, 'n1'),
+        rules: crash.rules(rules),
+        sidecarPolicy,
         existingPods,
         adopted,
         kube: kube.asKube(),

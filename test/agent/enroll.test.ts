@@ -33,6 +33,7 @@ test('a labelled pod is captured and then annotated', async () => {
       rule: 'PodLabelKmesh',
       intent: true,
       captured: true,
+      bypass: {wanted: false, active: false, reason: null},
     },
   ])
 })

@@ -143,10 +143,14 @@ export interface Patch {
 export class FakeKube {
   readonly patches: Patch[] = []
   readonly reads: string[] = []
+  /** `namespace/pod reason` of each. */
+  readonly events: string[] = []
   readonly objects = new Map<string, KubeObject>()
   failWith: number | undefined
   /** After a patch of the claim. */
   onPatch: (key: string, uid: string, annotation: string | null) => void = () => undefined
+  /** After any patch of annotations. */
+  onAnnotations: (key: string, annotations: Readonly<Record<string, string | null>>) => void = () => undefined
   /** What happens while a read is under way. */
   onRead: () => void = () => undefined
 
@@ -170,6 +174,14 @@ export class FakeKube {
     return {gitVersion: 'v1.33.0'}
   }
 
+  async create(_path: object, body: KubeObject): Promise<KubeObject> {
+    const {involvedObject, reason} = body as unknown as {involvedObject: {name: string}; reason: string}
+    this.events.push(`${body.metadata.namespace}/${involvedObject.name} ${reason}`)
+    if (this.failWith !== undefined)
+      throw new KubeStatusError(this.failWith, 'Test', `status ${this.failWith}`)
+    return body
+  }
+
   async mergePatch(path: {namespace?: string; name?: string}, body: object): Promise<KubeObject> {
     this.patches.push({name: `${path.namespace}/${path.name}`, body})
     if (this.failWith !== undefined)
@@ -178,6 +190,7 @@ export class FakeKube {
     const annotation = metadata?.annotations?.['kmesh.net/redirection']
     if (annotation !== undefined)
       this.onPatch(`${path.namespace}/${path.name}`, metadata?.uid ?? '', annotation)
+    this.onAnnotations(`${path.namespace}/${path.name}`, metadata?.annotations ?? {})
     return {metadata: {}}
   }
 }

@@ -88,7 +88,7 @@ export function isEnrolled(cluster: Cluster, pod: ModelPod): boolean {
   const own = pod.mode?.toLowerCase()
   const ofNamespace = cluster.namespaces.get(pod.key.split('/')[0] ?? '')?.toLowerCase()
   const isWanted = own === 'kmesh' || (own !== 'none' && ofNamespace === 'kmesh')
-  return isWanted && !pod.hostNetwork && !pod.sidecar && pod.phase === 'Running' && pod.node === NODE
+  return isWanted && !pod.hostNetwork && pod.phase === 'Running' && pod.node === NODE
 }
 
 function enrolledCookies(cluster: Cluster, machine: FakeNode): string[] {

@@ -7,6 +7,7 @@ import {execFileSync} from 'node:child_process'
 import {describe, test} from 'node:test'
 import {createBpf} from '../../src/lib/adapters/bpf.ts'
 import {memoryPinTree} from '../../src/lib/adapters/memory-bpf.ts'
+import {memorySidecarRules} from '../../src/lib/adapters/memory-node.ts'
 import {createPinTree} from '../../src/lib/adapters/pin-tree.ts'
 import {type RunningAgent, startAgent} from '../../src/lib/agent/agent.ts'
 import {Loggers} from '../../src/lib/agent/loggers.ts'
@@ -76,6 +77,7 @@ class Life {
         netns: this.machine,
         proc: this.machine,
         classes: this.machine.classes,
+        rules: memorySidecarRules(),
         files: crash.files(this.files),
         kube: crash.kube(kube.asKube()),
         informers,

@@ -3,7 +3,19 @@
 import type {Server} from 'node:http'
 import {KmeshError, messageOf} from '../errors.ts'
 import type {ReadyReply, VersionReply} from '../model/api.ts'
-import type {Bpf, Clock, Informers, Kube, Netns, PinTree, PodClasses, Proc, StateFiles} from '../ports.ts'
+import {BYPASS_ANNOTATION} from '../model/bypass.ts'
+import type {
+  Bpf,
+  Clock,
+  Informers,
+  Kube,
+  Netns,
+  PinTree,
+  PodClasses,
+  Proc,
+  SidecarRules,
+  StateFiles,
+} from '../ports.ts'
 import {Annotator} from './annotate.ts'
 import {followBpfLog} from './bpf-log.ts'
 import {type CniOutside, type CniSide, startCni} from './cni.ts'
@@ -14,6 +26,7 @@ import {type DataPlane, loadDataPlane} from './loader.ts'
 import type {Loggers} from './loggers.ts'
 import {MapWriter} from './map-writer.ts'
 import type {AgentOptions} from './options.ts'
+import {PodEvents} from './pod-events.ts'
 import {Reconciler} from './reconcile.ts'
 import {createRoutes} from './routes.ts'
 import {createAdminServer} from './server.ts'
@@ -27,6 +40,7 @@ export interface AgentParts {
   readonly netns: Netns
   readonly proc: Proc
   readonly classes: PodClasses
+  readonly rules: SidecarRules
   readonly files: StateFiles
   readonly kube: Kube
   readonly informers: Informers
@@ -83,7 +97,7 @@ export async function startAgent(
     },
   })
   const enroller = createEnroller(parts, options, plane, reconciler)
-  const cni = await startCniSide(parts, reconciler, enroller)
+  const cni = await startCniSide(parts, options, reconciler, enroller)
   const watches = createWatches(parts, options, reconciler, enroller, cni)
   const probe = new ServerProbe(parts.kube, clock, loggers.log('watch'))
   const node = [reconciler, enroller, ids, ...(plane.migration === undefined ? [] : [plane.migration])]
@@ -147,7 +161,10 @@ function createEnroller(
     log,
     manage: plane.manage,
     annotator: new Annotator(parts.kube, parts.clock, log),
+    bypassAnnotator: new Annotator(parts.kube, parts.clock, log, BYPASS_ANNOTATION),
+    events: new PodEvents(parts.kube, parts.clock, log, options.nodeName),
     existingPods: options.existingPods,
+    sidecarPolicy: options.sidecarPolicy,
     adopted: plane.adopted,
     nodeName: options.nodeName,
     identity: options.identity,
@@ -158,6 +175,7 @@ function createEnroller(
 /** Pods are enrolled before their first packet only when the maps can serve it. */
 async function startCniSide(
   {cni, ...parts}: AgentParts,
+  {sidecarPolicy}: AgentOptions,
   reconciler: Reconciler,
   enroller: Enroller,
 ): Promise<CniSide | undefined> {
@@ -166,6 +184,7 @@ async function startCniSide(
     ...parts,
     ...cni,
     enroller,
+    sidecarPolicy,
     namespaces: () => reconciler.cluster.namespaces.values(),
     obstacle: () =>
       reconciler.synced ? undefined : 'the agent starts: the maps do not yet hold the cluster',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Writes the claim `kmesh.net/redirection` on pods, after the kernel has them and until it worked. */
+/** Writes one annotation on pods, such as the claim `kmesh.net/redirection`, until it worked. */
 import {KubeStatusError, messageOf} from '../errors.ts'
 import {isAnnotatedCaptured, REDIRECTION_ANNOTATION, REDIRECTION_ENABLED} from '../model/enrollment.ts'
 import {RESOURCES} from '../model/kube.ts'
@@ -18,7 +18,7 @@ export interface PodName {
 }
 
 interface Task extends PodName {
-  readonly captured: boolean
+  readonly value: string | null
   readonly attempts: number
 }
 
@@ -26,26 +26,27 @@ export class Annotator {
   readonly #kube: Kube
   readonly #clock: Clock
   readonly #log: Log
+  readonly #annotation: string
   /** Newest wish by uid. */
   readonly #wishes = new Map<string, Task>()
   /** Written, and not yet seen in the watch. */
-  readonly #written = new Map<string, boolean>()
+  readonly #written = new Map<string, string | null>()
   readonly #running = new Set<string>()
   readonly #waiting = new Set<string>()
   readonly #problems = new Map<string, string>()
 
-  constructor(kube: Kube, clock: Clock, log: Log) {
+  constructor(kube: Kube, clock: Clock, log: Log, annotation: string = REDIRECTION_ANNOTATION) {
+    this.#annotation = annotation
     this.#kube = kube
     this.#clock = clock
     this.#log = log
   }
 
-  /** Wants the annotation to say `captured`; `shown` is what the watch says it is. */
-  want(name: PodName, captured: boolean, shown: boolean): void {
+  /** Wants the annotation to be `value`, null: absent; `shown` is what the watch says it is. */
+  want(name: PodName, value: string | null, shown: string | null): void {
     if (this.#written.get(name.uid) === shown) this.#written.delete(name.uid)
-    const known = this.#wishes.get(name.uid)?.captured ?? this.#written.get(name.uid) ?? shown
-    if (known === captured) return
-    this.#wishes.set(name.uid, {...name, captured, attempts: 0})
+    if (this.#known(name.uid, shown) === value) return
+    this.#wishes.set(name.uid, {...name, value, attempts: 0})
     this.#next()
   }
 
@@ -61,6 +62,13 @@ export class Annotator {
     return [...this.#problems.values()]
   }
 
+  #known(uid: string, shown: string | null): string | null {
+    const wish = this.#wishes.get(uid)
+    if (wish !== undefined) return wish.value
+    const written = this.#written.get(uid)
+    return written === undefined ? shown : written
+  }
+
   #next(): void {
     for (const [uid, task] of this.#wishes) {
       if (this.#running.size >= PARALLEL_PATCHES) return
@@ -71,12 +79,12 @@ export class Annotator {
   }
 
   async #run(task: Task): Promise<void> {
-    const {uid, captured} = task
+    const {uid, value} = task
     let delayMs = 0
     try {
       await this.#patch(task)
       this.#settle(task)
-      this.#written.set(uid, captured)
+      this.#written.set(uid, value)
     } catch (error) {
       delayMs = this.#afterFailure(task, error)
     }
@@ -91,8 +99,8 @@ export class Annotator {
     this.#next()
   }
 
-  async #patch({namespace, pod, uid, captured}: Task): Promise<void> {
-    const annotations = {[REDIRECTION_ANNOTATION]: captured ? REDIRECTION_ENABLED : null}
+  async #patch({namespace, pod, uid, value}: Task): Promise<void> {
+    const annotations = {[this.#annotation]: value}
     const path = {...RESOURCES.pods, namespace, name: pod}
     await this.#kube.mergePatch(path, {metadata: {uid, annotations}}, {timeoutMs: REQUEST_TIMEOUT_MS})
   }
@@ -117,12 +125,13 @@ export class Annotator {
   /** Done, unless somebody wished for something else meanwhile. */
   #settle(task: Task): void {
     this.#problems.delete(task.uid)
-    if (this.#wishes.get(task.uid)?.captured === task.captured) this.#wishes.delete(task.uid)
+    if (this.#wishes.get(task.uid)?.value === task.value) this.#wishes.delete(task.uid)
   }
 }
 
 /** Lets the pod's annotation say what the kernel says. */
 export function claim(annotator: Annotator, {pod, uid, captured}: PodRecord): void {
   const {namespace = '', name = '', annotations} = pod.metadata
-  annotator.want({namespace, pod: name, uid}, captured, isAnnotatedCaptured(annotations))
+  const shown = isAnnotatedCaptured(annotations) ? REDIRECTION_ENABLED : null
+  annotator.want({namespace, pod: name, uid}, captured ? REDIRECTION_ENABLED : null, shown)
 }

@@ -13,7 +13,7 @@ export interface CniCacheParts {
   readonly clock: Clock
   readonly log: Log
   /** What holds now. */
-  readonly contents: () => Pick<CniCache, 'namespaces' | 'pods'>
+  readonly contents: () => Pick<CniCache, 'sidecarPolicy' | 'namespaces' | 'pods'>
 }
 
 export class CniCacheWriter {
@@ -62,11 +62,11 @@ export class CniCacheWriter {
 
   async #write(): Promise<void> {
     try {
-      const {namespaces, pods} = this.#parts.contents()
-      const contents = JSON.stringify({namespaces, pods})
+      const {sidecarPolicy, namespaces, pods} = this.#parts.contents()
+      const contents = JSON.stringify({sidecarPolicy, namespaces, pods})
       if (contents === this.#written) return
       const writtenAt = new Date(this.#parts.clock.nowMs()).toISOString()
-      const cache: CniCache = {version: 1, writtenAt, namespaces, pods}
+      const cache: CniCache = {version: 1, writtenAt, sidecarPolicy, namespaces, pods}
       await this.#parts.files.writeAsync(CNI_CACHE_FILE, `${JSON.stringify(cache)}\n`)
       this.#written = contents
       this.#problem = undefined

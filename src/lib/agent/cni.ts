@@ -2,6 +2,7 @@
 /** The agent's side of kmesh-cni: its socket and the file for when the agent is away. Nothing else needs it. */
 import type {Server} from 'node:net'
 import {messageOf} from '../errors.ts'
+import type {SidecarPolicy} from '../model/api.ts'
 import {DATAPLANE_LABEL, isKmesh} from '../model/enrollment.ts'
 import type {Namespace} from '../model/kube.ts'
 import type {Clock, StateFiles} from '../ports.ts'
@@ -35,6 +36,7 @@ export interface CniInstall {
 
 export interface CniSideParts extends CniOutside {
   readonly enroller: CniEnroller
+  readonly sidecarPolicy: SidecarPolicy
   readonly namespaces: () => Iterable<Namespace>
   /** Why pods cannot be enrolled now; undefined when they can. */
   readonly obstacle: () => string | undefined
@@ -95,9 +97,10 @@ function touching(enroller: CniEnroller, cache: CniCacheWriter): CniEnroller {
   }
 }
 
-function contentsOf({namespaces, enroller}: CniSideParts) {
+function contentsOf({namespaces, enroller, sidecarPolicy}: CniSideParts) {
   const enrolling = [...namespaces()].filter(({metadata}) => isKmesh(metadata.labels?.[DATAPLANE_LABEL]))
   return {
+    sidecarPolicy,
     namespaces: enrolling.map(({metadata}) => metadata.name ?? '').sort(),
     pods: Object.fromEntries(enroller.report().map(({uid, intent}) => [uid, intent])),
   }

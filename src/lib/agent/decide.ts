@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Should the agent capture this pod now? The mesh's rule, with what the option `existing-pods` adds. */
+/** Should the agent capture this pod now, and short-circuit its sidecar? The mesh's rule, with what options add. */
+import type {SidecarPolicy} from '../model/api.ts'
+import {asksForBypass, hasOrGetsSidecar} from '../model/bypass-wish.ts'
 import {DATAPLANE_LABEL, decideEnrollment, isKmesh} from '../model/enrollment.ts'
 import type {Namespace, Pod} from '../model/kube.ts'
 import {isFinished} from './desired.ts'
 import type {Decisions} from './enroll-state.ts'
+
+export interface PodDecision {
+  readonly enroll: boolean
+  readonly rule: string
+  /** Its sidecar is to be short-circuited: where `enroll` is true too, before the kernel has the pod. */
+  readonly bypass: boolean
+}
 
 /**
  * @param namespace - undefined counts as unlabelled, and is not remembered: it may only not be known yet
@@ -15,13 +24,28 @@ export function decidePod(
   uid: string,
   namespace: Namespace | undefined,
   remembered: Decisions | undefined,
+  policy: SidecarPolicy,
+): PodDecision {
+  const {enroll, rule} = decideCapture(pod, uid, namespace, remembered, policy)
+  if (isFinished(pod)) return {enroll: false, rule, bypass: false}
+  const labels = namespace?.metadata.labels
+  const isAsked = (enroll && policy === 'bypass') || asksForBypass(pod.metadata.labels, labels)
+  return {enroll, rule, bypass: isAsked && hasOrGetsSidecar(pod, labels)}
+}
+
+function decideCapture(
+  pod: Pod,
+  uid: string,
+  namespace: Namespace | undefined,
+  remembered: Decisions | undefined,
+  policy: SidecarPolicy,
 ): {readonly enroll: boolean; readonly rule: string} {
   const labels = namespace?.metadata.labels
-  const {enroll, rule} = decideEnrollment(pod, labels)
+  const {enroll, rule} = decideEnrollment(pod, labels, policy)
   const labelled = isKmesh(labels?.[DATAPLANE_LABEL])
   const first = remembered?.get(uid) ?? labelled
   if (namespace !== undefined) remembered?.set(uid, first)
   const isByNamespace = rule === 'NamespaceLabel' || rule === 'NotLabelled'
-  if (!isByNamespace || first === enroll) return {enroll: enroll && !isFinished(pod), rule}
-  return {enroll: first && !isFinished(pod), rule: first ? 'NamespaceLabel' : 'StartedBefore'}
+  if (!isByNamespace || first === enroll) return {enroll, rule}
+  return {enroll: first, rule: first ? 'NamespaceLabel' : 'StartedBefore'}
 }

@@ -33,8 +33,15 @@ export interface CniHost {
   /** Makes the record of a pod that the watch has not told. */
   fetched(pod: Pod): PodRecord
   namespaceFetched(namespace: Namespace): void
+  /**
+   * Short-circuits the sidecar, where the pod is to be without it; else returns at once.
+   * @throws CommandError, KmeshError
+   */
+  bypass(record: PodRecord): Promise<void>
   /** Decides and carries it out now. @throws KernelError, KmeshError of the state directory */
   settle(record: PodRecord): void
+  /** Its sandbox is no more. */
+  detached(record: PodRecord): void
   /** The pod is no more. */
   drop(record: PodRecord): void
   /** Looks for its processes. */
@@ -60,7 +67,12 @@ export class CniPods {
     this.#cookieOf(request.netnsPath)
     const record = await this.#recordOf(request)
     // Again: the namespace may have gone while the API server was asked.
-    this.#capture.identify(record, this.#cookieOf(request.netnsPath), request.netnsPath)
+    const identify = () =>
+      this.#capture.identify(record, this.#cookieOf(request.netnsPath), request.netnsPath)
+    identify()
+    await this.#host.bypass(record)
+    if (this.#find(request) !== record) throw this.#notFound(request)
+    identify()
     this.#host.settle(record)
     const {intent, rule, cookie} = record
     return {enrolled: intent, rule, cookie: intent ? cookie : null}
@@ -90,6 +102,7 @@ export class CniPods {
 
   #takeDown(record: PodRecord): void {
     this.#capture.detach(record)
+    this.#host.detached(record)
     if (record.isFetched) this.#host.drop(record)
     else this.#host.seek(record)
   }
@@ -133,14 +146,17 @@ export class CniPods {
 
   async #fetch({namespace, name, uid}: CniPod): Promise<Pod> {
     const pod = await this.#get<Pod>({...RESOURCES.pods, namespace, name})
-    if (pod === undefined || !isUidOf(uid, pod))
-      throw new KmeshError(`there is no pod ${namespace}/${name} with uid ${uid}`, {code: 'PodNotFound'})
+    if (pod === undefined || !isUidOf(uid, pod)) throw this.#notFound({namespace, name, uid})
     const node = pod.spec?.nodeName
     if (node !== this.#parts.nodeName)
       throw new KmeshError(`pod ${namespace}/${name} is of node ${node}, this is ${this.#parts.nodeName}`, {
         code: 'WrongNode',
       })
     return pod
+  }
+
+  #notFound({namespace, name, uid}: Omit<CniPod, 'netnsPath'>): KmeshError {
+    return new KmeshError(`there is no pod ${namespace}/${name} with uid ${uid}`, {code: 'PodNotFound'})
   }
 
   async #learnNamespace(name: string): Promise<void> {

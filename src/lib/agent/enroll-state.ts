@@ -19,7 +19,7 @@ export interface EnrolledPod {
 }
 
 /** Entries of one file by uid, and whether the file has them. */
-class Table<T> {
+export class Table<T> {
   readonly name: string
   readonly #entries: Map<string, T>
   #isSaved = false
@@ -111,7 +111,7 @@ export function keptClasses(files: StateFiles, log: Log): readonly string[] {
   return kept.map(([, {classUid}]) => classUid).filter((uid) => uid !== undefined)
 }
 
-function entriesOf<T>(
+export function entriesOf<T>(
   files: StateFiles,
   name: string,
   log: Log,

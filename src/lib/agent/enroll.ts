@@ -7,6 +7,8 @@ import {messageOf} from '../errors.ts'
 import type {EnrollmentEntry} from '../model/api.ts'
 import type {Pod} from '../model/kube.ts'
 import type {PodNamespace} from '../ports.ts'
+import {SidecarBypass} from './bypass.ts'
+import {BypassTeller} from './bypass-tell.ts'
 import {isFinished, podAddresses} from './desired.ts'
 import {type CniAnswer, type CniPod, CniPods} from './enroll-cni.ts'
 import type {EnrollParts} from './enroll-parts.ts'
@@ -21,6 +23,8 @@ export class Enroller {
   readonly #parts: EnrollParts
   readonly #records = new Map<string, PodRecord>()
   readonly #capture: PodCapture
+  readonly #bypass: SidecarBypass
+  readonly #teller: BypassTeller
   readonly #looks: PodLooks
   readonly #search: PodSearch
   readonly #cni: CniPods
@@ -33,7 +37,16 @@ export class Enroller {
     this.#parts = parts
     const seek = (record: PodRecord) => this.#seek(record)
     this.#capture = new PodCapture(parts, this.#records)
-    this.#looks = new PodLooks(parts, this.#records, this.#capture, seek)
+    const onChange = (records: readonly PodRecord[]) => this.#bypassChanged(records)
+    this.#bypass = new SidecarBypass({...parts, onChange, seek})
+    this.#teller = new BypassTeller({
+      ...parts,
+      bypass: this.#bypass,
+      annotator: parts.bypassAnnotator,
+      find: (uid) => this.#records.get(uid),
+    })
+    const sidecars = {bypass: this.#bypass, teller: this.#teller}
+    this.#looks = new PodLooks(parts, this.#records, this.#capture, sidecars, seek)
     this.#search = new PodSearch(parts.proc, parts.clock, parts.log, (found) => this.#found(found))
     this.#strays = new StrayCookies(parts)
     this.#cni = new CniPods(parts, this.#capture, {
@@ -41,7 +54,12 @@ export class Enroller {
       fetched: (pod) => this.#record(pod, true),
       namespaceFetched: (namespace) =>
         this.#looks.fetchedNamespaces.set(namespace.metadata.name ?? '', namespace),
+      bypass: async (record) => {
+        this.#looks.decide(record)
+        if (record.wantsBypass) await this.#bypass.ensure(record)
+      },
       settle: (record) => this.#looks.settle(record),
+      detached: ({uid}) => this.#bypass.leave(uid, true),
       drop: (record) => this.#drop(record),
       seek,
     })
@@ -50,18 +68,21 @@ export class Enroller {
   /** Call when pods and namespaces are complete for the first time. */
   start(): void {
     this.#started = true
+    this.#bypass.start((uid) => this.#records.has(uid))
     this.#looks.problems.guard('gone', 'pods that are gone', () => this.#capture.releaseGone())
     this.#looks.look([...this.#records.values()])
     this.#search.start()
     this.#stopChecks = repeatChecks(this.#parts.clock, [
       () => this.#seekAll(),
       () => this.#confirmFetched(),
+      () => this.#bypass.lookAtAll(),
       () => this.#strays.collect(() => this.#knownMarks()),
     ])
   }
 
   stop(): void {
     this.#looks.stop()
+    this.#bypass.stop()
     this.#search.stop()
     this.#stopChecks()
   }
@@ -99,7 +120,8 @@ export class Enroller {
   }
 
   problems(): readonly string[] {
-    return [...this.#looks.problems.texts(), ...this.#parts.annotator.problems()]
+    const ofSidecars = [...this.#bypass.problems(), ...this.#teller.problems()]
+    return [...this.#looks.problems.texts(), ...this.#parts.annotator.problems(), ...ofSidecars]
   }
 
   /** Every pod of the node; `captured` is read from the kernel now. */
@@ -107,7 +129,7 @@ export class Enroller {
     const {marks} = this.#capture
     return [...this.#records.values()].map((record) => {
       if (record.cookie !== null) note(record, record.intent, marks.has(record), this.#parts.clock.nowMs())
-      return reportOf(record, marks.classOf(record))
+      return reportOf(record, marks.classOf(record), this.#bypass.entryOf(record))
     })
   }
 
@@ -124,6 +146,8 @@ export class Enroller {
     const containers = containersOf(pod)
     record.pod = pod
     if (known === undefined || record.containers !== containers) this.#seek(record)
+    // A container that started may have written rules of its own.
+    if (record.containers !== containers) this.#bypass.lookAgain(record)
     record.containers = containers
     record.isFetched = isFetched
     this.#records.set(uid, record)
@@ -164,8 +188,16 @@ export class Enroller {
 
   #identify(record: PodRecord, namespace: PodNamespace): void {
     const cookie = this.#parts.netns.cookie(namespace.path).toString()
-    if (cookie === record.goneCookie) this.#seek(record)
-    else this.#capture.identify(record, cookie, null)
+    if (cookie === record.goneCookie) {
+      this.#seek(record)
+      return
+    }
+    record.processPath = namespace.path
+    this.#capture.identify(record, cookie, null)
+  }
+
+  #bypassChanged(records: readonly PodRecord[]): void {
+    this.#looks.look(records.filter((record) => this.#records.get(record.uid) === record))
   }
 
   async #confirmFetched(): Promise<void> {

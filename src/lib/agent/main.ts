@@ -4,6 +4,7 @@ import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {createBpf} from '../adapters/bpf.ts'
 import {createClock} from '../adapters/clock.ts'
+import {systemCommands} from '../adapters/commands.ts'
 import {garbageCollector} from '../adapters/garbage.ts'
 import {createHostNetns} from '../adapters/host-netns.ts'
 import {createKube} from '../adapters/kube.ts'
@@ -12,12 +13,13 @@ import {type Connection, loadConnection} from '../adapters/kubeconfig.ts'
 import {createLocalSocket} from '../adapters/local-socket.ts'
 import {createLogWriter} from '../adapters/log-writer.ts'
 import {MemoryBpf, memoryPinTree} from '../adapters/memory-bpf.ts'
-import {memoryClasses, memoryNetns, memoryProc} from '../adapters/memory-node.ts'
+import {memoryClasses, memoryNetns, memoryProc, memorySidecarRules} from '../adapters/memory-node.ts'
 import {createPodClasses} from '../adapters/net-cls.ts'
 import {createNetns} from '../adapters/netns.ts'
 import {createNodeFiles} from '../adapters/node-files.ts'
 import {createPinTree} from '../adapters/pin-tree.ts'
 import {createProc} from '../adapters/proc.ts'
+import {createSidecarRules} from '../adapters/sidecar-rules.ts'
 import {createStateFiles} from '../adapters/state-files.ts'
 import {createInformers} from '../adapters/watch.ts'
 import {InstallRecord} from '../cni/install-record.ts'
@@ -76,19 +78,26 @@ async function run(options: AgentOptions, loggers: Loggers): Promise<number> {
   return EXIT.ok
 }
 
-type BackendParts = Pick<AgentParts, 'bpf' | 'pins' | 'netns' | 'proc' | 'classes'>
+type BackendParts = Pick<AgentParts, 'bpf' | 'pins' | 'netns' | 'proc' | 'classes' | 'rules'>
 
 function backendParts(options: AgentOptions, loggers: Loggers): BackendParts {
   if (options.backend === 'kernel') {
     const proc = createProc(options.procPath)
     const classes = createPodClasses(options.netClsPath)
-    return {bpf: createBpf(), pins: createPinTree(), netns: createNetns(), proc, classes}
+    const netns = createNetns()
+    const rules = createSidecarRules(systemCommands(), netns)
+    return {bpf: createBpf(), pins: createPinTree(), netns, proc, classes, rules}
   }
   loggers
     .log('agent')
     .warn('backend memory: no kernel is told anything, no connection is redirected and none is logged')
   const bpf = new MemoryBpf()
-  const node = {netns: memoryNetns(), proc: memoryProc(), classes: memoryClasses()}
+  const node = {
+    netns: memoryNetns(),
+    proc: memoryProc(),
+    classes: memoryClasses(),
+    rules: memorySidecarRules(),
+  }
   return {bpf, pins: memoryPinTree(bpf), ...node}
 }
 
@@ -202,7 +211,7 @@ function versionReply(options: AgentOptions): VersionReply {
     platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
     mode: options.mode,
     capabilities: ['mapKeys', 'ttl', 'enrollment'],
-    sidecarPolicy: 'exclude',
+    sidecarPolicy: options.sidecarPolicy,
     existingPods: options.existingPods,
     ...(options.backend === 'memory' ? {backend: options.backend} : {}),
   }

@@ -50,6 +50,13 @@ export const ROWS: readonly OptionRow[] = [
     'live',
     'do namespace labels act on running pods',
   ),
+  row(
+    'sidecar-policy',
+    'KMESH_SIDECAR_POLICY',
+    'bypass|exclude',
+    'bypass',
+    'labelled pods with a sidecar: enrolled without it, or left to it',
+  ),
   row('identity', 'KMESH_IDENTITY', 'netns|classid', 'netns', 'what the kernel knows enrolled pods by'),
   row(
     'net-cls-path',

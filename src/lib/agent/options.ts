@@ -3,7 +3,7 @@
 import {isAbsolute, join} from 'node:path'
 import {parseArgs} from 'node:util'
 import {messageOf, UsageError} from '../errors.ts'
-import type {Backend, ExistingPods} from '../model/api.ts'
+import type {Backend, ExistingPods, SidecarPolicy} from '../model/api.ts'
 import {mapRow} from '../model/maps.ts'
 import type {PodIdentity} from './enroll-parts.ts'
 import {type LogLevel, parseLogLevel} from './log-format.ts'
@@ -26,6 +26,7 @@ export interface AgentOptions {
   readonly stateDir: string
   readonly procPath: string
   readonly existingPods: ExistingPods
+  readonly sidecarPolicy: SidecarPolicy
   readonly identity: PodIdentity
   readonly netClsPath: string
   readonly pods: 'all' | 'node'
@@ -83,6 +84,7 @@ export function parseOptions(args: readonly string[], env: Environment): AgentOp
     stateDir: absolute('state-dir', text('state-dir')),
     procPath: absolute('proc-path', text('proc-path')),
     existingPods: oneOf('existing-pods', text('existing-pods'), ['live', 'untouched']),
+    sidecarPolicy: oneOf('sidecar-policy', text('sidecar-policy'), ['bypass', 'exclude']),
     identity: oneOf('identity', text('identity'), ['netns', 'classid']),
     netClsPath: absolute('net-cls-path', text('net-cls-path')),
     pods: oneOf('pods', text('pods'), ['all', 'node']),

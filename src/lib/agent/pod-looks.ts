@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One look at a pod: what its labels want, what the kernel has, and what follows. What fails is tried again. */
+import {KmeshError} from '../errors.ts'
 import type {Namespace} from '../model/kube.ts'
 import {claim} from './annotate.ts'
+import type {SidecarBypass} from './bypass.ts'
+import type {BypassTeller} from './bypass-tell.ts'
 import {decidePod} from './decide.ts'
 import type {EnrollParts} from './enroll-parts.ts'
 import {EnrollProblems} from './enroll-problems.ts'
@@ -18,6 +21,8 @@ export class PodLooks {
   readonly #parts: EnrollParts
   readonly #records: ReadonlyMap<string, PodRecord>
   readonly #capture: PodCapture
+  readonly #bypass: SidecarBypass
+  readonly #teller: BypassTeller
   readonly #seek: (record: PodRecord) => void
   readonly #limit: SwitchLimit
   readonly #postponed = new Set<string>()
@@ -29,11 +34,14 @@ export class PodLooks {
     parts: EnrollParts,
     records: ReadonlyMap<string, PodRecord>,
     capture: PodCapture,
+    {bypass, teller}: {readonly bypass: SidecarBypass; readonly teller: BypassTeller},
     seek: (record: PodRecord) => void,
   ) {
     this.#parts = parts
     this.#records = records
     this.#capture = capture
+    this.#bypass = bypass
+    this.#teller = teller
     this.#seek = seek
     this.problems = new EnrollProblems(parts.log)
     this.#limit = new SwitchLimit(parts.clock)
@@ -46,10 +54,11 @@ export class PodLooks {
   /** Those that are to be captured are written to disk together first. */
   look(records: readonly PodRecord[]): void {
     const nowMs = this.#parts.clock.nowMs()
-    for (const record of records) this.#decide(record)
+    for (const record of records) this.decide(record)
     const due = records.filter((record) => !this.#postpone(record))
     for (const record of due)
-      if (record.intent) this.guard(record, () => this.#capture.prepare(record, nowMs))
+      if (record.intent && this.#mayCapture(record))
+        this.guard(record, () => this.#capture.prepare(record, nowMs))
     this.save()
     for (const record of due) this.#converge(record, nowMs)
     this.save()
@@ -57,13 +66,18 @@ export class PodLooks {
 
   /** For CNI: without delay, and what fails is the caller's. @throws KernelError, KmeshError */
   settle(record: PodRecord): void {
-    this.#decide(record)
+    this.decide(record)
     const nowMs = this.#parts.clock.nowMs()
+    if (record.intent && !this.#mayCapture(record)) {
+      throw new KmeshError('its sidecar is not short-circuited yet', {code: 'BypassPending'})
+    }
     if (record.intent) this.#capture.capture(record, nowMs)
     else this.#capture.release(record, nowMs)
     this.#capture.state.save()
+    this.#bypass.want(record)
     this.#tellSharers(record)
     claim(this.#parts.annotator, record)
+    this.#teller.tell(record)
   }
 
   /** The pod is no more: out of the kernel and out of mind. */
@@ -71,6 +85,8 @@ export class PodLooks {
     const {uid} = record
     record.intent = false
     this.guard(record, () => this.#release(record))
+    this.#bypass.leave(uid, false)
+    this.#teller.forget(uid)
     this.#capture.state.decisions.delete(uid)
     this.#parts.annotator.forget(uid)
     this.problems.forget(uid)
@@ -91,20 +107,33 @@ export class PodLooks {
     this.problems.guard('state', 'state directory', () => this.#capture.state.save())
   }
 
-  #decide(record: PodRecord): void {
-    const {existingPods, namespace, clock} = this.#parts
+  /** Notes what is wanted; nothing follows yet. */
+  decide(record: PodRecord): void {
+    const {existingPods, sidecarPolicy, namespace, clock} = this.#parts
     const name = record.pod.metadata.namespace ?? ''
     const remembered = existingPods === 'live' ? undefined : this.#capture.state.decisions
     const known = namespace(name) ?? this.fetchedNamespaces.get(name)
-    const {enroll, rule} = decidePod(record.pod, record.uid, known, remembered)
-    record.rule = rule
-    note(record, enroll, record.captured, clock.nowMs())
+    const {enroll, rule, bypass} = decidePod(record.pod, record.uid, known, remembered, sidecarPolicy)
+    record.wantsBypass = bypass
+    const isRefused = enroll && bypass && this.#bypass.standing(record) === 'unsupported'
+    record.rule = isRefused ? 'BypassUnsupported' : rule
+    note(record, enroll && !isRefused, record.captured, clock.nowMs())
+  }
+
+  /** Not before its sidecar is out of the way; one that the kernel has stays until the rules are known to be broken. */
+  #mayCapture(record: PodRecord): boolean {
+    if (!record.wantsBypass || this.#bypass.standing(record) === 'in') return true
+    const view = this.#bypass.view(record)
+    const isBroken = view?.standing === 'out' && view.attempts > 0
+    return record.captured && !isBroken
   }
 
   /** True where the pod has changed sides too often: it is looked at again when it may. */
-  #postpone({uid, cookie, intent, captured}: PodRecord): boolean {
+  #postpone(record: PodRecord): boolean {
+    const {uid, cookie, intent, captured} = record
     if (this.#postponed.has(uid)) return true
-    const waitMs = cookie === null || intent === captured ? 0 : this.#limit.take(uid)
+    const isSame = cookie === null || (intent && this.#mayCapture(record)) === captured
+    const waitMs = isSame ? 0 : this.#limit.take(uid)
     if (waitMs === 0) return false
     this.#postponed.add(uid)
     this.#parts.clock.after(waitMs, () => {
@@ -118,8 +147,12 @@ export class PodLooks {
     this.guard(record, () => {
       if (!record.intent) this.#release(record)
       else if (record.cookie === null) this.#seek(record)
+      else if (!this.#mayCapture(record)) this.#release(record)
       else if (this.#capture.capture(record, nowMs)) this.#tellSharers(record)
+      // After a release that worked: see the order in bypass.ts.
+      this.#bypass.want(record)
     })
+    this.#teller.tell(record)
     if (record.captured || !record.intent) claim(this.#parts.annotator, record)
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the agent knows of one pod of its node. */
 import type {EnrollmentEntry} from '../model/api.ts'
+import type {BypassEntry} from '../model/bypass.ts'
 import type {Pod} from '../model/kube.ts'
 import {podAddresses} from './desired.ts'
 import type {EnrolledPod} from './enroll-state.ts'
@@ -14,6 +15,10 @@ export interface PodRecord {
   cookie: string | null
   /** As CNI named the namespace; null where it was found among the processes. */
   netnsPath: string | null
+  /** Of a process in the namespace, as the search saw it last; it may have ended since. */
+  processPath: string | null
+  /** Its sidecar is to be short-circuited. */
+  wantsBypass: boolean
   /** Of a sandbox that CNI has taken down, whose processes may be seen for a moment longer. */
   goneCookie: string | null
   captured: boolean
@@ -32,6 +37,8 @@ export function recordOf(pod: Pod, uid: string, kept: EnrolledPod | undefined, n
     intent: kept !== undefined,
     cookie: kept?.cookie ?? null,
     netnsPath: kept?.netnsPath ?? null,
+    processPath: null,
+    wantsBypass: false,
     goneCookie: null,
     captured: false,
     sinceMs: kept?.sinceMs ?? nowMs,
@@ -60,7 +67,7 @@ export function nameOf({pod: {metadata}}: PodRecord): string {
 }
 
 /** @param classid - of the pod's cgroup, where pods are known by that */
-export function reportOf(record: PodRecord, classid: number | null): EnrollmentEntry {
+export function reportOf(record: PodRecord, classid: number | null, bypass: BypassEntry): EnrollmentEntry {
   return {
     namespace: record.pod.metadata.namespace ?? '',
     pod: record.pod.metadata.name ?? '',
@@ -72,12 +79,14 @@ export function reportOf(record: PodRecord, classid: number | null): EnrollmentE
     rule: record.rule,
     intent: record.intent,
     captured: record.captured,
+    bypass,
   }
 }
 
 /** Changes when a container or the whole sandbox was started anew. */
 export function containersOf(pod: Pod): string {
-  const containers = pod.status?.containerStatuses ?? []
+  const {initContainerStatuses = [], containerStatuses = []} = pod.status ?? {}
+  const containers = [...initContainerStatuses, ...containerStatuses]
   return [
     pod.status?.phase,
     podAddresses(pod).join(),

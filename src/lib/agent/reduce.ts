@@ -20,7 +20,7 @@ function pick(
 }
 
 const USED_NAMES =
-  /istio\.io\/|^kmesh\.net\/|^app(\.kubernetes\.io\/(name|version))?$|^version$|^pod-template-hash$|^topology\.|^kubernetes\.io\/(service-name|config\.hash)$/
+  /istio\.io\/|^istio-injection$|^kmesh\.net\/|^app(\.kubernetes\.io\/(name|version))?$|^version$|^pod-template-hash$|^topology\.|^kubernetes\.io\/(service-name|config\.hash)$/
 
 export function reduceNamespace(namespace: Namespace): Namespace {
   return {metadata: reduceMeta(namespace.metadata, labelsOf(namespace.metadata))}
@@ -78,9 +78,18 @@ export function reducePod({metadata, spec, status}: Pod): Pod {
       podIP: status?.podIP,
       podIPs: status?.podIPs,
       conditions: ready?.map(({type, status: state}) => ({type, status: state})),
-      containerStatuses: status?.containerStatuses?.map(({name, ready: isReady, restartCount, containerID}) =>
-        withoutUndefined({name, ready: isReady, restartCount, containerID}),
-      ),
+      containerStatuses: reduceContainers(status?.containerStatuses),
+      // Those of Istio's redirection, and sidecars that are init containers.
+      initContainerStatuses: reduceContainers(status?.initContainerStatuses),
     }) as NonNullable<Pod['status']>,
   }
+}
+
+type Statuses = NonNullable<Pod['status']>['containerStatuses']
+
+function reduceContainers(statuses: Statuses): Statuses {
+  return statuses?.map(
+    ({name, ready, restartCount, containerID}) =>
+      withoutUndefined({name, ready, restartCount, containerID}) as NonNullable<Statuses>[number],
+  )
 }

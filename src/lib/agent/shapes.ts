@@ -82,6 +82,7 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
         podIPs: list(fields({ip: text}, ['ip'])),
         conditions: list(condition),
         containerStatuses: list(container),
+        initContainerStatuses: list(container),
       }),
     },
     ['metadata'],

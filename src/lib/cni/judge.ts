@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Would the pod be enrolled? Asked only when the agent does not tell. */
 import {messageOf} from '../errors.ts'
+import type {SidecarPolicy} from '../model/api.ts'
 import {type CniCache, parseCniCache} from '../model/cni.ts'
 import {DATAPLANE_KMESH, DATAPLANE_LABEL, decideEnrollment, type Labels} from '../model/enrollment.ts'
 import type {Pod} from '../model/kube.ts'
@@ -13,6 +14,9 @@ import type {CniParts, PodReader} from './parts.ts'
 const READ_TIMEOUT_MS = 1000
 /** Set by the API server's mirror of a static pod; the runtime knows such a pod by this hash. */
 const STATIC_POD_HASH = 'kubernetes.io/config.hash'
+
+/** Of an agent that has left no file. */
+const DEFAULT_POLICY: SidecarPolicy = 'bypass'
 
 export interface Verdict {
   /** Undefined where nobody could tell. */
@@ -56,7 +60,8 @@ async function askCluster(
     const cluster = parts.openCluster(kubeconfig)
     const found = await cluster.pod(pod.namespace, pod.name, READ_TIMEOUT_MS)
     if (!isSame(found, pod.uid)) throw new Error(`another pod has its name, uid ${found.metadata.uid}`)
-    return decideEnrollment(found, await labelsOf(pod.namespace, cache, cluster)).enroll
+    const labels = await labelsOf(pod.namespace, cache, cluster)
+    return decideEnrollment(found, labels, cache?.sidecarPolicy ?? DEFAULT_POLICY).enroll
   } catch (error) {
     log.warn(`cannot read pod ${pod.namespace}/${pod.name} from the cluster: ${messageOf(error)}`)
     return undefined

@@ -3,6 +3,9 @@
 
 /** On the pod, by the agent: what became of the short-circuit. Absent where there is none. */
 export const BYPASS_ANNOTATION = 'kmesh.net/sidecar-bypass'
+/** Its values. */
+export const BYPASS_ON = 'enabled'
+export const BYPASS_UNSUPPORTED = 'unsupported'
 
 /**
  * How Istio redirects the traffic of a pod to its sidecar: `redirect` is iptables REDIRECT, the one way that

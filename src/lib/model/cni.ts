@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What kmesh-cni and the agent tell each other: requests over the socket, and the file that speaks for an agent that is away. */
 import {LayoutError, messageOf} from '../errors.ts'
+import type {SidecarPolicy} from './api.ts'
 import {isFields} from './hostile.ts'
 
 export const CNI_SOCKET = 'cni.sock'
@@ -57,6 +58,8 @@ export interface CniCache {
   readonly version: 1
   /** RFC 3339. */
   readonly writtenAt: string
+  /** What becomes of pods with sidecars. */
+  readonly sidecarPolicy: SidecarPolicy
   /** Those whose label enrolls. */
   readonly namespaces: readonly string[]
   /** By uid. */
@@ -105,6 +108,11 @@ export function parseCniCache(text: string): CniCache {
   }
   if (!isFields(value) || value['version'] !== 1) throw new LayoutError('its version is not 1')
   const {writtenAt, namespaces, pods} = value
+  // Files of agents that did not tell are of those that left such pods out.
+  const {sidecarPolicy = 'exclude'} = value
+  if (sidecarPolicy !== 'exclude' && sidecarPolicy !== 'bypass') {
+    throw new LayoutError('sidecarPolicy is neither bypass nor exclude')
+  }
   if (typeof writtenAt !== 'string') throw new LayoutError('writtenAt is no text')
   if (!Array.isArray(namespaces) || !namespaces.every((name) => typeof name === 'string')) {
     throw new LayoutError('namespaces is no list of texts')
@@ -112,5 +120,5 @@ export function parseCniCache(text: string): CniCache {
   if (!isFields(pods) || !Object.values(pods).every((isIn) => typeof isIn === 'boolean')) {
     throw new LayoutError('pods does not tell yes or no by uid')
   }
-  return {version: 1, writtenAt, namespaces, pods: pods as Record<string, boolean>}
+  return {version: 1, writtenAt, sidecarPolicy, namespaces, pods: pods as Record<string, boolean>}
 }
