@@ -144,6 +144,27 @@ describe('rules against a sidecar, interrupted', {skip: skipReason()}, () => {
     assert.equal((await lacking.look(pod.path)).complete, false)
   })
 
+  test('a right that we lack is not taken for a backend that the kernel lacks', async () => {
+    const script = `
+      import {systemCommands} from ${JSON.stringify(import.meta.resolve('../../src/lib/adapters/commands.ts'))}
+      import {createNetns} from ${JSON.stringify(import.meta.resolve('../../src/lib/adapters/netns.ts'))}
+      import {createSidecarRules} from ${JSON.stringify(import.meta.resolve('../../src/lib/adapters/sidecar-rules.ts'))}
+      const [path, lockFile] = process.argv.slice(1)
+      await createSidecarRules(systemCommands(), createNetns(), {lockFile}).put(path).catch((error) =>
+        console.log(error.code, error.message, error.hints.join()))
+    `
+    for (const [rights, expected] of [
+      ['+sys_admin,+net_admin', /socket SOCK_RAW .*EPERM.*CAP_NET_RAW/],
+      ['+sys_admin,+net_raw', /list nftables chains .*EPERM.*CAP_NET_ADMIN/],
+    ] as const) {
+      const limit = [`--bounding-set=-all,${rights}`, `--inh-caps=-all,${rights}`]
+      const node = [process.execPath, '--input-type=module', '-e', script, pod.path, pod.lockFile]
+      const child = spawnSync('setpriv', [...limit, ...node], {encoding: 'utf8'})
+      assert.match(child.stdout, expected, child.stderr)
+    }
+    assert.deepEqual(pod.standing(), [])
+  })
+
   test('a kernel without any NAT of iptables is no success', async () => {
     const script = `echo "iptables-restore v1.8.9 (legacy): unable to initialize table 'nat'" >&2; exit 2`
     const lacking = rulesWith(

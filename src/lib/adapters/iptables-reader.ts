@@ -11,7 +11,7 @@ import {
 import type {Netns} from '../ports.ts'
 import {type IptablesRun, type IptablesRunner, requireGood} from './iptables-runs.ts'
 import {loadNetlinkCalls, type NetlinkCalls} from './nft-chains.ts'
-import {type FilterTables, readFilterTables} from './packet-filter.ts'
+import {type FilterTables, readFilterTables, requireRawSocket} from './packet-filter.ts'
 
 /** Legacy first: it alone may wait for a lock, and then nothing needs to be undone. */
 const PLACES: readonly Place[] = [
@@ -52,8 +52,14 @@ export class IptablesReader {
     }
   }
 
-  /** From now on these places are left out of what is read, until a table of theirs shows up. */
-  leaveOut(places: readonly Place[]): void {
+  /**
+   * From now on these places are left out of what is read, until a table of theirs shows up.
+   *
+   * @throws KernelError where they may exist, but we may not see them
+   */
+  leaveOut(namespacePath: string, places: readonly Place[]): void {
+    if (places.some(({backend}) => backend === 'legacy'))
+      requireRawSocket(this.#netns, this.#netlink, namespacePath)
     for (const place of places) this.#missing.add(nameOfPlace(place))
   }
 

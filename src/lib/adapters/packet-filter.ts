@@ -3,11 +3,16 @@
  * Which tables of packet filters are in a network namespace, without a process and without making any: asking
  * `iptables-legacy-save` for a table would create it.
  */
-import {existsSync, readFileSync} from 'node:fs'
+import {closeSync, existsSync, readFileSync} from 'node:fs'
 import type {Backend, Family} from '../model/iptables-rules.ts'
 import type {Netns} from '../ports.ts'
+import {kernelError} from './bpf-native.ts'
 import {listNftChains, type NetlinkCalls, type NftChain} from './nft-chains.ts'
 
+const AF_INET = 2
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0o2000000
+const IPPROTO_RAW = 255
 /** Address families of nftables tables that iptables uses. */
 const NFT_FAMILY: Readonly<Record<number, Family>> = {2: 'IPv4', 10: 'IPv6'}
 const IPTABLES_TABLES = ['filter', 'nat', 'mangle', 'raw', 'security']
@@ -52,4 +57,20 @@ function nftTables(chains: readonly NftChain[], family: Family): string[] {
 function isNativeIstio({family, table, name}: NftChain): boolean {
   if (NFT_FAMILY[family] !== undefined && IPTABLES_TABLES.includes(table)) return false
   return NATIVE_ISTIO.test(table) || NATIVE_ISTIO.test(name)
+}
+
+/**
+ * The legacy backend's programs talk to the kernel through a raw socket, and say the same whether they may not or there
+ * is no such table.
+ *
+ * @throws KernelError where they may not
+ */
+export function requireRawSocket(netns: Netns, calls: NetlinkCalls, namespacePath: string): void {
+  netns.within(namespacePath, () => {
+    const fd = calls.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)
+    if (fd >= 0) return closeSync(fd)
+    throw kernelError('socket SOCK_RAW', calls.errno(), namespacePath, {
+      hints: ['iptables of the legacy backend needs CAP_NET_RAW'],
+    })
+  })
 }

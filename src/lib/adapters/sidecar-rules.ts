@@ -93,12 +93,12 @@ class KernelSidecarRules implements SidecarRules {
         else requireGood(namespacePath, runs, results)
         left = left.slice(good + 1)
       }
-      if (missing.length === before.places.length) throw noIptables(namespacePath)
+      if (missing.length > 0 && missing.length === before.places.length) throw noIptables(namespacePath)
+      this.#reader.leaveOut(namespacePath, missing)
     } catch (error) {
       await this.#undo(namespacePath, before, error)
       throw error
     }
-    this.#reader.leaveOut(missing)
   }
 
   #restore({backend, family, input}: PlaceChange): IptablesRun {
@@ -145,8 +145,8 @@ function noIptables(namespacePath: string): KmeshError {
 
 /**
  * @param netns - enters the namespaces that `commands` runs in
- * @returns rules of the kernel. It needs iptables with both of its backends, nsenter and a shell, CAP_NET_ADMIN and
- *   CAP_SYS_ADMIN; a backend or family that the kernel lacks is left out.
+ * @returns rules of the kernel. It needs iptables with both of its backends, nsenter and a shell, CAP_NET_ADMIN,
+ *   CAP_NET_RAW and CAP_SYS_ADMIN; a backend or family that the kernel lacks is left out.
  * @throws KmeshError where there is no libc to call
  */
 export function createSidecarRules(
