@@ -52,6 +52,11 @@ export interface KubeReadOptions {
   readonly timeoutMs?: number | undefined
 }
 
+/** Members of an object: `true` keeps one whole, a tree its members; of a list, those of each element. */
+export interface FieldTree {
+  readonly [member: string]: true | FieldTree
+}
+
 export interface KubeListOptions extends KubeReadOptions {
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
@@ -59,6 +64,8 @@ export interface KubeListOptions extends KubeReadOptions {
   readonly resourceVersion?: string | undefined
   /** Ask for PartialObjectMetadata: no spec, no status. */
   readonly metadataOnly?: boolean | undefined
+  /** Members that are used, see {@link FieldTree}; a server sends the others all the same, they are dropped unread. */
+  readonly fields?: FieldTree | undefined
   /** Reduces each object as its page (or event) comes, so that a large list is never held whole. */
   readonly project?: ((object: KubeObject) => KubeObject) | undefined
 }

@@ -2,12 +2,13 @@
 /** HTTP requests to one API server: credentials, deadlines, retries of reads, limits. */
 import type {Dispatcher} from 'undici'
 import {EXIT, type KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
-import type {Clock, Log} from '../ports.ts'
+import type {Clock, FieldTree, Log} from '../ports.ts'
+import {cutJson} from './json-cut.ts'
 import {KubeAgent} from './kube-agent.ts'
 import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
 import type {Connection} from './kubeconfig.ts'
 import type {Credentials} from './kubeconfig-credentials.ts'
-import {textOf} from './lines.ts'
+import {bytesOf, textOf} from './lines.ts'
 import type {TlsConnector} from './tls-connector.ts'
 
 export interface HttpOptions {
@@ -29,6 +30,8 @@ export interface HttpRequest {
   readonly accept?: string
   readonly contentType?: string
   readonly body?: object
+  /** Of a good answer only these members are read. */
+  readonly fields?: FieldTree | undefined
   readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number | undefined
 }
@@ -119,8 +122,12 @@ export class KubeHttp {
     try {
       const {statusCode, headers, body} = await this.send(request, signal)
       phase = 'read'
-      const text = await textOf(body, this.options.maxBodyBytes)
-      if (statusCode >= 200 && statusCode < 300) return parse(text, request.intent, this.connection.server)
+      const bytes = await bytesOf(body, this.options.maxBodyBytes)
+      if (statusCode >= 200 && statusCode < 300) {
+        const used = request.fields === undefined ? bytes : cutJson(bytes, request.fields)
+        return parse(used, request.intent, this.connection.server)
+      }
+      const text = bytes.toString('utf8')
       const error = statusError(statusCode, text, request.intent)
       return retryable(request, statusCode)
         ? new Retry(error, retryAfterMs(headers['retry-after']))
@@ -206,9 +213,10 @@ function retryAfterMs(value: string | string[] | undefined): number | undefined 
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(MAX_BACKOFF_MS, seconds * 1000) : undefined
 }
 
-function parse(text: string, intent: Intent, server: string): unknown {
+/** @param bytes - undefined for what is no JSON */
+function parse(bytes: Uint8Array | undefined, intent: Intent, server: string): unknown {
   try {
-    const value = JSON.parse(text) as unknown
+    const value = JSON.parse(new TextDecoder().decode(bytes)) as unknown
     if (typeof value === 'object' && value !== null) return value
   } catch {
     // Said below; the parser's message would only quote the text.

@@ -199,6 +199,7 @@ class HttpKube implements Kube {
           ...read('list', path, options),
           url: `${pathOf(path)}${queryOf({...listQuery(options, next), limit: String(PAGE)})}`,
           ...(options.metadataOnly ? {accept: METADATA_LIST} : {}),
+          ...(options.fields === undefined ? {} : {fields: {metadata: true, items: options.fields}}),
         }),
       )
       const {project} = options

@@ -80,6 +80,11 @@ function tooLong(maxLineBytes: number): UnreachableError {
 
 /** The whole body as text. @throws UnreachableError `read`, code `TooLarge`, as soon as the limit is passed. */
 export async function textOf(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
+  return (await bytesOf(chunks, maxBytes)).toString('utf8')
+}
+
+/** The whole body in a buffer of its own. @throws as {@link textOf} */
+export async function bytesOf(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = []
   let held = 0
   for await (const chunk of chunks) {
@@ -89,5 +94,5 @@ export async function textOf(chunks: AsyncIterable<Uint8Array>, maxBytes: number
     }
     parts.push(chunk)
   }
-  return Buffer.concat(parts).toString('utf8')
+  return Buffer.concat(parts)
 }

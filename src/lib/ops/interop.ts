@@ -6,7 +6,7 @@ import {countCaptures, countStates, interopCluster, interopServices} from '../mo
 import {type EndpointSlice, type Namespace, type Pod, RESOURCES, type Service} from '../model/kube.ts'
 import {isLive} from '../model/plan-build.ts'
 import {unreachableNode} from '../model/plan-node.ts'
-import {PodProjection} from '../model/pod-projection.ts'
+import {POD_FIELDS, PodProjection} from '../model/pod-projection.ts'
 import {
   compareText,
   type Report,
@@ -102,7 +102,7 @@ export async function readPods(
 ): Promise<readonly Pod[]> {
   const {project} = new PodProjection()
   const path = {...RESOURCES.pods, namespace}
-  const {items} = await kube.list<Pod>(path, {labelSelector, signal, project})
+  const {items} = await kube.list<Pod>(path, {labelSelector, signal, fields: POD_FIELDS, project})
   return items.filter(isLive)
 }
 
