@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is wanted and what is known of one network namespace whose sidecar is, or was, short-circuited. */
-import {KmeshError} from '../errors.ts'
 import type {BypassEntry} from '../model/bypass.ts'
 import type {Netns} from '../ports.ts'
 import {nameOf, type PodRecord} from './pod-record.ts'
@@ -27,7 +26,7 @@ export interface Place {
   /** Somebody wished, or asked to look again, since the last run began. */
   isDue: boolean
   isRunning: boolean
-  /** No path to it is known: goes on when one is. */
+  /** No path leads to it: goes on when one does. */
   isLost: boolean
   /** Failures in a row. */
   attempts: number
@@ -56,21 +55,11 @@ export function isWanted({members}: Place): boolean {
   return members.values().some(({wanted}) => wanted)
 }
 
-/** Paths by which it may be reached, best first. */
-export function pathsOf({members, record}: Place): readonly string[] {
+/** A path that leads there now: one of a process that has ended may lead elsewhere by now. */
+export function pathTo({members, record, cookie}: Place, netns: Netns): string | undefined {
   const records = [...members.values().map((member) => member.record), record]
   const paths = records.flatMap(({netnsPath, processPath}) => [netnsPath, processPath])
-  return [...new Set(paths.filter((path) => path !== null))]
-}
-
-/**
- * A path that leads there now: one of a process that has ended may lead elsewhere by now.
- * @throws KmeshError `NamespaceGone`
- */
-export function pathTo(place: Place, netns: Netns): string {
-  const found = pathsOf(place).find((path) => leadsTo(path, place.cookie, netns))
-  if (found !== undefined) return found
-  throw new KmeshError('no path to its network namespace is known any more', {code: 'NamespaceGone'})
+  return paths.filter((path) => path !== null).find((path) => leadsTo(path, cookie, netns))
 }
 
 function leadsTo(path: string, cookie: string, netns: Netns): boolean {

@@ -3,7 +3,7 @@
 import {KmeshError} from '../errors.ts'
 import type {SidecarRulesState} from '../model/bypass.ts'
 import type {Log, Netns, SidecarRules} from '../ports.ts'
-import {isWanted, type Place, pathsOf, pathTo, recordsOf, subjectOf} from './bypass-place.ts'
+import {isWanted, type Place, pathTo, recordsOf, subjectOf} from './bypass-place.ts'
 import type {BypassState} from './bypass-state.ts'
 import type {PodRecord} from './pod-record.ts'
 
@@ -29,14 +29,14 @@ export class BypassRound {
     this.#parts = parts
   }
 
-  /** @throws CommandError; KmeshError `NamespaceGone`, `BypassIncomplete`, of the state directory */
+  /** @throws CommandError; KmeshError `BypassIncomplete`, of the state directory */
   async run(place: Place): Promise<void> {
-    place.isLost = pathsOf(place).length === 0
-    if (place.isLost) {
+    const path = pathTo(place, this.#parts.netns)
+    place.isLost = path === undefined
+    if (path === undefined) {
       this.#parts.seek(place.record)
       return
     }
-    const path = pathTo(place, this.#parts.netns)
     await (isWanted(place) ? this.#putIn(place, path) : this.#takeOut(place, path))
   }
 

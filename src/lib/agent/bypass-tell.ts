@@ -4,6 +4,7 @@ import {BYPASS_ANNOTATION, BYPASS_ON, BYPASS_UNSUPPORTED} from '../model/bypass.
 import type {Clock} from '../ports.ts'
 import type {Annotator} from './annotate.ts'
 import type {SidecarBypass} from './bypass.ts'
+import {isFinished} from './desired.ts'
 import type {PodEvent, PodEvents} from './pod-events.ts'
 import type {PodRecord} from './pod-record.ts'
 
@@ -81,7 +82,7 @@ export class BypassTeller {
       return (bypass.view(record)?.attempts ?? 0) >= FAILURES_OF_AN_EVENT ? 'BypassFailed' : undefined
     }
     if (wanted && active) return 'SidecarBypassed'
-    const isOut = !wanted && !active && record.cookie !== null
+    const isOut = !wanted && !active && record.cookie !== null && !isFinished(record.pod)
     return isOut && last !== null && last !== 'BypassUnsupported' ? 'SidecarRestored' : undefined
   }
 

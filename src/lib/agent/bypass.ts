@@ -8,7 +8,7 @@
  * endpoint in place of the service, which it would pass on without its routes, or refuse. Out, for the same reason:
  * first out of the map, then without the rules. Open connections keep their way: nat looks at first packets only.
  */
-import {messageOf} from '../errors.ts'
+import {KmeshError, messageOf} from '../errors.ts'
 import {BYPASS_ANNOTATION, BYPASS_ON, type BypassEntry} from '../model/bypass.ts'
 import type {Clock, Log, Netns, SidecarRules, StateFiles} from '../ports.ts'
 import {
@@ -17,13 +17,15 @@ import {
   isSettled,
   isWanted,
   type Place,
-  pathsOf,
+  pathTo,
   placeOf,
   recordsOf,
   subjectOf,
 } from './bypass-place.ts'
+import {BypassQueue} from './bypass-queue.ts'
 import {BypassRound} from './bypass-round.ts'
 import {BypassState} from './bypass-state.ts'
+import {isFinished} from './desired.ts'
 import type {PodRecord} from './pod-record.ts'
 
 /** Each runs several commands. */
@@ -54,8 +56,7 @@ export class SidecarBypass {
   /** Uids: this agent has taken the rules out, whatever the annotation still says. */
   readonly #cleared = new Set<string>()
   readonly #round: BypassRound
-  readonly #queue: Place[] = []
-  #running = 0
+  readonly #queue = new BypassQueue<Place>(PARALLEL, (place) => this.#run(place))
   #isStopped = false
 
   constructor(parts: BypassParts) {
@@ -77,13 +78,15 @@ export class SidecarBypass {
 
   stop(): void {
     this.#isStopped = true
+    this.#queue.stop()
   }
 
   /** Wants the rules in or out of the pod's namespace, `record.wantsBypass`; the same again changes nothing. */
   want(record: PodRecord): void {
     const {uid, cookie, wantsBypass: wanted} = record
-    if (this.#cookies.get(uid) !== cookie) this.leave(uid, true, true)
-    if (cookie === null) return
+    const isFinal = isFinished(record.pod)
+    if (isFinal || this.#cookies.get(uid) !== cookie) this.leave(uid, true, !isFinal)
+    if (cookie === null || isFinal) return
     const known = this.#places.get(cookie)
     if (known === undefined && !wanted && !this.#mayHaveRules(record)) return
     const place = known ?? placeOf(cookie, record)
@@ -92,7 +95,7 @@ export class SidecarBypass {
     const before = isWanted(place)
     place.members.set(uid, {record, wanted})
     place.record = record
-    const isFound = place.isLost && pathsOf(place).length > 0
+    const isFound = place.isLost && pathTo(place, this.#parts.netns) !== undefined
     if (known === undefined || before !== isWanted(place) || isFound) this.#schedule(place)
   }
 
@@ -134,7 +137,7 @@ export class SidecarBypass {
 
   lookAtAll(): void {
     for (const place of this.#places.values())
-      if (isWanted(place) && place.attempts === 0) this.#schedule(place)
+      if ((isWanted(place) && place.attempts === 0) || place.isLost) this.#schedule(place)
   }
 
   /**
@@ -175,23 +178,8 @@ export class SidecarBypass {
   #schedule(place: Place): void {
     place.isDue = true
     place.cancelRetry()
-    if (place.isRunning || this.#queue.includes(place)) return
     // Somebody waits for it: before those that are only looked at again.
-    if (place.waiters.length > 0 || place.standing !== 'in') this.#queue.unshift(place)
-    else this.#queue.push(place)
-    this.#next()
-  }
-
-  #next(): void {
-    while (this.#running < PARALLEL && !this.#isStopped) {
-      const place = this.#queue.shift()
-      if (place === undefined) return
-      this.#running += 1
-      void this.#run(place).finally(() => {
-        this.#running -= 1
-        this.#next()
-      })
-    }
+    if (!place.isRunning) this.#queue.add(place, place.waiters.length > 0 || place.standing !== 'in')
   }
 
   async #run(place: Place): Promise<void> {
@@ -202,7 +190,11 @@ export class SidecarBypass {
         place.isDue = false
         await this.#round.run(place)
       }
-      if (place.isLost) return
+      if (place.isLost) {
+        const error = new KmeshError('no path leads to its network namespace', {code: 'NamespaceGone'})
+        for (const {reject} of place.waiters.splice(0)) reject(error)
+        return
+      }
       place.attempts = 0
       place.problem = undefined
       for (const {resolve} of place.waiters.splice(0)) resolve()

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Runs a few things at a time, those that somebody waits for first. */
+export class BypassQueue<T> {
+  readonly #parallel: number
+  readonly #run: (item: T) => Promise<void>
+  readonly #items: T[] = []
+  #running = 0
+  #isStopped = false
+
+  /** @param run - must not throw */
+  constructor(parallel: number, run: (item: T) => Promise<void>) {
+    this.#parallel = parallel
+    this.#run = run
+  }
+
+  /** Nothing begins from now on. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  add(item: T, isUrgent: boolean): void {
+    if (this.#items.includes(item)) return
+    if (isUrgent) this.#items.unshift(item)
+    else this.#items.push(item)
+    this.#next()
+  }
+
+  #next(): void {
+    while (this.#running < this.#parallel && !this.#isStopped) {
+      const item = this.#items.shift()
+      if (item === undefined) return
+      this.#running += 1
+      void this.#run(item).finally(() => {
+        this.#running -= 1
+        this.#next()
+      })
+    }
+  }
+}
