@@ -2,6 +2,7 @@
 /** Pods, services and their endpoints as `interop check` judges them. Pure. */
 
 import {bypassNow} from './bypass-now.ts'
+import {captureKey} from './check-port.ts'
 import type {CheckSubject} from './check-subject.ts'
 import {hasSidecar} from './enrollment.ts'
 import type {CheckedEndpoint, CheckedPod, CheckedPort} from './interop-check.ts'
@@ -12,6 +13,29 @@ import {absentNode, type FactsByNode, type NodeFacts} from './plan-node.ts'
 import {templateOwnerOf} from './plan-owner.ts'
 import {captureNow} from './plan-pod.ts'
 import {isAmbientCaptured} from './sidecar.ts'
+
+/** By `namespace/name`; what many pods have alike is kept once. */
+export function checkedPods(pods: readonly Pod[], facts: FactsByNode): Map<string, CheckedPod> {
+  const workloads = new Map<string, string>()
+  const captures = new Map<string, PodCapture>()
+  const kept = <T>(known: Map<string, T>, key: string, value: T): T => {
+    if (!known.has(key)) known.set(key, value)
+    return known.get(key) as T
+  }
+  return new Map(
+    pods.map((pod) => {
+      const {namespace, name, workload, labels, capture} = checkedPod(pod, facts)
+      const shared = {
+        namespace,
+        name,
+        workload: kept(workloads, workload, workload),
+        labels,
+        capture: kept(captures, captureKey(capture), capture),
+      }
+      return [objectKey(pod), shared]
+    }),
+  )
+}
 
 export function checkedPod(pod: Pod, facts: FactsByNode): CheckedPod {
   const {namespace = '', name = '', labels = {}} = pod.metadata

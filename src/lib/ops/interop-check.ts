@@ -2,7 +2,7 @@
 /** The job of `interop check`: which pairs of clients and services work, fail, or depend on the endpoint. */
 import {KmeshError} from '../errors.ts'
 import type {DaemonTarget} from '../model/api.ts'
-import {checkedPod, isSubject, portsFor, portsOf} from '../model/check-cluster.ts'
+import {checkedPods, isSubject, portsFor, portsOf} from '../model/check-cluster.ts'
 import type {CheckSubject} from '../model/check-subject.ts'
 import {
   type CheckedPod,
@@ -12,8 +12,9 @@ import {
   checkPairs,
   VERDICTS,
 } from '../model/interop-check.ts'
+import {SERVICE_FIELDS, SLICE_FIELDS} from '../model/interop-fields.ts'
 import {DEFAULT_MESH} from '../model/istio-policy.ts'
-import {type EndpointSlice, objectKey, RESOURCES, type Service} from '../model/kube.ts'
+import {type EndpointSlice, RESOURCES, type Service} from '../model/kube.ts'
 import {compareText, type Report, type ReportWarning} from '../model/report.ts'
 import {type InteropDeps, readFacts, readPods} from './interop.ts'
 import {readPolicies} from './istio-policies.ts'
@@ -41,12 +42,12 @@ export async function interopCheck(deps: InteropDeps, request: CheckRequest): Pr
   const {kube, signal} = deps
   const [live, services, slices, {policies, warnings}] = await Promise.all([
     readPods(deps, undefined),
-    kube.list<Service>(RESOURCES.services, {signal}),
-    kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal}),
+    kube.list<Service>(RESOURCES.services, {signal, fields: SERVICE_FIELDS}),
+    kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal, fields: SLICE_FIELDS}),
     readPolicies(kube, signal),
   ])
   const facts = await readFacts(deps, request, live)
-  const checked = new Map(live.map((pod) => [objectKey(pod), checkedPod(pod, facts.byNode)]))
+  const checked = checkedPods(live, facts.byNode)
   const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH
   const all = portsOf({pods: checked, services: services.items, slices: slices.items, clusterDomain})
   const ports = request.server === undefined ? all : portsFor(request.server, all, live, checked)

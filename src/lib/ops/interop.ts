@@ -2,6 +2,7 @@
 /** The job of `interop status`: who is meant to have each pod's traffic, and who has it. */
 import type {DaemonTarget} from '../model/api.ts'
 import {type InteropItem, type InteropPod, interopNamespace, interopPod} from '../model/interop.ts'
+import {SERVICE_FIELDS, SLICE_FIELDS} from '../model/interop-fields.ts'
 import {countCaptures, countStates, interopCluster, interopServices} from '../model/interop-sums.ts'
 import {type EndpointSlice, type Namespace, type Pod, RESOURCES, type Service} from '../model/kube.ts'
 import {isLive} from '../model/plan-build.ts'
@@ -112,8 +113,8 @@ async function readServices(
   labelSelector: string | undefined,
 ): Promise<{readonly services: readonly Service[]; readonly slices: readonly EndpointSlice[]}> {
   const [services, slices] = await Promise.all([
-    kube.list<Service>({...RESOURCES.services, namespace}, {labelSelector, signal}),
-    kube.list<EndpointSlice>({...RESOURCES.endpointslices, namespace}, {signal}),
+    kube.list<Service>({...RESOURCES.services, namespace}, {labelSelector, signal, fields: SERVICE_FIELDS}),
+    kube.list<EndpointSlice>({...RESOURCES.endpointslices, namespace}, {signal, fields: SLICE_FIELDS}),
   ])
   return {services: services.items.toSorted(byKey), slices: slices.items}
 }

@@ -2,6 +2,7 @@
 /** Large documents a piece at a time: the text of 100,000 items is never whole in memory. */
 import {documentOf, type Report} from '../model/report.ts'
 import {FORMATS, type FormatName, jsonText, type RenderContext, type View} from './formats.ts'
+import {TableLines} from './table.ts'
 import {escapeJsonText} from './text.ts'
 
 /** Items of one piece: some ten kB of text, which V8 collects young. */
@@ -21,6 +22,9 @@ export async function* piecesOf<T>(
     const {yamlItems} = await import('./yaml.ts')
     const texts = parts(items, (some) => yamlItems(some, '  '))
     yield* yamlDocument(report, context.nowMs, texts)
+  } else if (isLarge && (format === 'table' || format === 'wide')) {
+    const lines = new TableLines(view.columns, {...context, wide: format === 'wide'})
+    yield* lines.text(items.map((item) => lines.pack(item)))
   } else yield await FORMATS[format].render(report, view, context)
 }
 
