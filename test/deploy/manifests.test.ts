@@ -49,7 +49,7 @@ test('an agent is no privileged container; its capabilities are these, and nothi
     runAsUser: 0,
     capabilities: {
       drop: ['ALL'],
-      add: ['SYS_ADMIN', 'SYS_PTRACE'],
+      add: ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'SYS_PTRACE'],
     },
   })
   assert.deepEqual(
@@ -63,6 +63,7 @@ test('an agent is no privileged container; its capabilities are these, and nothi
       '/var/lib/kmesh',
       '/var/run/kmesh',
       '/var/run/netns',
+      '/run/xtables.lock',
       '/etc/cni/net.d',
       '/opt/cni/bin',
     ],
@@ -99,6 +100,7 @@ test('settings become arguments and paths; without CNI its folders are not mount
     '/var/lib/kmesh',
     '/var/run/kmesh',
     '/var/run/netns',
+    '/run/xtables.lock',
   ])
 })
 

@@ -20,11 +20,14 @@ const PROC_MOUNT = '/host/proc'
 const NETNS_DIRECTORY = '/var/run/netns'
 
 /**
- * SYS_ADMIN: setns into network namespaces. The kernel takes it for CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN in bpf(2) too,
- * so these would only be more. SYS_PTRACE: /proc/PID/ns of processes that run as another user or with more capabilities.
- * Measured: without either one no pod is enrolled. Linux 5.15 and later count no locked memory (SYS_RESOURCE).
+ * SYS_ADMIN: setns into network namespaces. The kernel takes it for CAP_BPF and CAP_PERFMON in bpf(2) too, so these
+ * would only be more. SYS_PTRACE: /proc/PID/ns of processes that run as another user or with more capabilities.
+ * Measured: without either one no pod is enrolled. NET_ADMIN: rules against sidecars; NET_RAW: iptables of the legacy
+ * backend asks the kernel by a raw socket. Linux 5.15 and later count no locked memory (SYS_RESOURCE).
  */
-const CAPABILITIES = ['SYS_ADMIN', 'SYS_PTRACE']
+const CAPABILITIES = ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'SYS_PTRACE']
+/** Every program of legacy iptables on the node takes it, in whatever namespace. */
+const IPTABLES_LOCK = '/run/xtables.lock'
 
 export interface DaemonSet extends KubeObject {
   readonly spec?: {
@@ -126,7 +129,7 @@ interface Mount {
   readonly name: string
   readonly hostPath: string
   readonly mountPath: string
-  readonly type: 'Directory' | 'DirectoryOrCreate'
+  readonly type: 'Directory' | 'DirectoryOrCreate' | 'FileOrCreate'
   readonly readOnly: boolean
   /** What the node mounts there later is seen too. */
   readonly propagates: boolean
@@ -141,6 +144,7 @@ function mountsOf({hostPaths, cni}: InstallSettings): Mount[] {
     mount('state', hostPaths.state),
     mount('run', hostPaths.run),
     mount('netns', NETNS_DIRECTORY, {propagates: true}),
+    mount('iptables-lock', IPTABLES_LOCK, {type: 'FileOrCreate'}),
     ...(cni ? [mount('cni-etc', hostPaths.cniEtc), mount('cni-bin', hostPaths.cniBin)] : []),
   ]
 }
