@@ -77,6 +77,11 @@ export default class Install extends BaseCommand<typeof Install> {
       default: 'live',
       helpGroup: AGENT,
     }),
+    'sidecar-policy': Flags.option({options: ['bypass', 'exclude'] as const})({
+      description: 'labelled pods with a sidecar: enrolled without it, or left to it',
+      default: 'bypass',
+      helpGroup: AGENT,
+    }),
     cni: Flags.boolean({
       description: 'enroll pods before their first packet, by a CNI plugin',
       default: true,

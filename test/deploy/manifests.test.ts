@@ -76,6 +76,7 @@ test('settings become arguments and paths; without CNI its folders are not mount
     setOf({
       cni: false,
       existingPods: 'untouched',
+      sidecarPolicy: 'exclude',
       hostPaths: {...BASE.hostPaths, bpfFs: '/bpf'},
       agentOptions: {pods: 'node', 'take-over': null},
     }),
@@ -87,6 +88,7 @@ test('settings become arguments and paths; without CNI its folders are not mount
     '--state-dir=/var/lib/kmesh',
     '--run-dir=/var/run/kmesh',
     '--existing-pods=untouched',
+    '--sidecar-policy=exclude',
     '--log-level=info',
     '--cni=off',
     '--pods=node',

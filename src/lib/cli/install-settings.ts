@@ -11,6 +11,7 @@ export interface InstallFlags {
   readonly namespace: string
   readonly 'node-selector'?: readonly string[] | undefined
   readonly 'existing-pods': InstallSettings['existingPods']
+  readonly 'sidecar-policy': InstallSettings['sidecarPolicy']
   readonly cni: boolean
   readonly 'failure-policy': InstallSettings['failurePolicy']
   readonly 'log-level': string
@@ -34,6 +35,7 @@ export function installSettings(flags: InstallFlags, version: string): InstallSe
     imagePullPolicy: flags['image-pull-policy'],
     imagePullSecrets: flags['image-pull-secret'] ?? [],
     existingPods: flags['existing-pods'],
+    sidecarPolicy: flags['sidecar-policy'],
     logLevel: checked('log-level', flags['log-level'], /^[a-z]+$/),
     cni: flags.cni,
     failurePolicy: flags['failure-policy'],

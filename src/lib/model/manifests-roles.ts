@@ -17,6 +17,7 @@ const DAEMON_RULES: readonly Rule[] = [
   rule('', ['namespaces', 'nodes', 'pods', 'services'], ['get', 'list', 'watch']),
   rule('discovery.k8s.io', ['endpointslices'], ['get', 'list', 'watch']),
   rule('', ['pods'], ['patch']),
+  rule('', ['events'], ['create']),
 ]
 
 const USER_ROLES: readonly {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What an install can be told, and what belongs to an install. Pure. */
-import type {ExistingPods} from './api.ts'
+import type {ExistingPods, SidecarPolicy} from './api.ts'
 import type {KubeObject} from './kube.ts'
 
 export interface InstallSettings {
@@ -9,6 +9,7 @@ export interface InstallSettings {
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never'
   readonly imagePullSecrets: readonly string[]
   readonly existingPods: ExistingPods
+  readonly sidecarPolicy: SidecarPolicy
   readonly logLevel: string
   readonly cni: boolean
   readonly failurePolicy: 'fail' | 'ignore'
@@ -52,6 +53,7 @@ export function defaultSettings(version: string): InstallSettings {
     imagePullPolicy: 'IfNotPresent',
     imagePullSecrets: [],
     existingPods: 'live',
+    sidecarPolicy: 'bypass',
     logLevel: 'info',
     cni: true,
     failurePolicy: 'fail',

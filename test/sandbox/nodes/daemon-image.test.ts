@@ -30,7 +30,7 @@ test('paths of hostPath volumes become those of the node, and the account its ku
   const {command, args} = onThisNode(NODE, pod, container)
   assert.deepEqual(command, [
     'setpriv',
-    '--bounding-set=-all,+sys_admin,+sys_ptrace',
+    '--bounding-set=-all,+net_admin,+net_raw,+sys_admin,+sys_ptrace',
     '--inh-caps=-all',
     '--',
     '/here/bin/kmesh-daemon',
@@ -42,6 +42,7 @@ test('paths of hostPath volumes become those of the node, and the account its ku
     '--state-dir=/state/nodes/node-1/kmesh',
     '--run-dir=/run/x/nodes/node-1/run',
     '--existing-pods=live',
+    '--sidecar-policy=bypass',
     '--log-level=info',
     '--cni=on',
     '--cni-etc-path=/state/nodes/node-1/cni/net.d',
