@@ -23,7 +23,7 @@ export function priorityHop({kube}: PathInput, {service}: KernelTables): FoundHo
     const kernel = `${priority} (${service.lbPolicy}), ${service.endpointCount[priority]} of it`
     return hopOf('priority', 'ok', {kernel})
   }
-  const ready = kube.service?.endpoints.length ?? 0
+  const ready = kube.service?.ready.size ?? 0
   const kernel = `none (${service.lbPolicy})`
   if (ready === 0) {
     return hopOf('priority', 'ok', {kernel, note: 'no endpoints: the connect is left alone'})
@@ -70,12 +70,12 @@ function firstGapOf(counts: readonly number[], endpoints: KernelTables['endpoint
 
 export function endpointsHop({kube}: PathInput, tables: KernelTables): FoundHop {
   const {service, backends} = tables
-  const ready = kube.service?.endpoints ?? []
+  const ready = [...(kube.service?.ready ?? [])]
   const kubernetes = kube.service === null ? null : `${ready.length} ready`
   if (service === undefined) return hopOf('endpoints', 'skipped', {kubernetes})
   const {used, gaps, firstGap, beyond} = entriesOf(tables)
   const known = new Set([...used].map((uid) => backends.get(uid)?.address))
-  const lacking = ready.filter(({address}) => !known.has(address))
+  const lacking = ready.filter((address) => !known.has(address))
   const missing: Problem[] = []
   if (gaps > 0) {
     missing.push({
@@ -84,8 +84,7 @@ export function endpointsHop({kube}: PathInput, tables: KernelTables): FoundHop 
     })
   }
   if (lacking.length > 0) {
-    const addresses = listed(lacking.map(({address}) => address))
-    missing.push({code: 'EndpointLacking', message: `ready, and not known to the kernel: ${addresses}`})
+    missing.push({code: 'EndpointLacking', message: `ready, and not known to the kernel: ${listed(lacking)}`})
   }
   const stale: Problem[] =
     beyond.length === 0
@@ -97,7 +96,7 @@ export function endpointsHop({kube}: PathInput, tables: KernelTables): FoundHop 
           },
         ]
   const empty: Problem[] =
-    kube.service?.hasPort === true && ready.length === 0
+    kube.service?.hasPort === true && kube.service.endpoints.length === 0
       ? [{code: 'NoReadyEndpoints', message: 'the service has no ready endpoint for this port'}]
       : []
   const state = missing.length > 0 ? 'missing' : stale.length > 0 ? 'differs' : 'ok'
@@ -122,7 +121,7 @@ function podBackendHop(input: PathInput, {upstreamId, backends}: KernelTables): 
 
 function serviceBackendHop({kube, names}: PathInput, tables: KernelTables): FoundHop {
   const {used} = entriesOf(tables)
-  const ready = new Set((kube.service?.endpoints ?? []).map(({address}) => address))
+  const ready = kube.service?.ready ?? new Set<string>()
   const gone = [...used].filter((uid) => !tables.backends.has(uid))
   const addresses = [...used].flatMap((uid) => tables.backends.get(uid)?.address ?? [])
   const stale = kube.service === null ? [] : addresses.filter((address) => !ready.has(address))
@@ -157,7 +156,8 @@ export function portHop({kube, destination}: PathInput, {service, upstreamId}: K
     kernel: target === undefined ? null : `${port} -> ${target}`,
     kubernetes: hasPort ? `${port} -> ${targets.join(' or ') || 'nobody'}` : null,
   }
-  const problem = portProblem(service, {port, target, targets, hasPort})
+  // Where Kubernetes has no service, its frontend is what is wrong.
+  const problem = kube.service === null ? undefined : portProblem(service, {port, target, targets, hasPort})
   if (problem === undefined) return hopOf('port', 'ok', texts)
   const state = target === undefined ? 'missing' : 'differs'
   return hopOf('port', problem.code === 'NoServicePort' ? 'ok' : state, texts, [problem])
@@ -179,7 +179,7 @@ function portProblem(
     if (waypointOf(service) !== undefined) return undefined
     return hasPort
       ? {code: 'ServicePortMissing', message: `km_service has no port ${port}: the connect is left alone`}
-      : {code: 'NoServicePort', message: `the service has no TCP port ${port}`}
+      : {code: 'NoServicePort', message: 'the service has no such TCP port'}
   }
   if (!hasPort) {
     return {code: 'ServicePortStale', message: `km_service has port ${port}, the service has not`}

@@ -99,7 +99,7 @@ function leadsTo({service, pod}: PathKube, name: string | undefined): boolean {
 
 function serviceText({service}: PathKube): string | null {
   if (service === null) return null
-  const {endpoints, notReady} = service
+  const {ready, notReady} = service
   const more = notReady.size > 0 ? `, ${notReady.size} not ready` : ''
-  return `${endpoints.length} ready${more}`
+  return `${ready.size} ready${more}`
 }

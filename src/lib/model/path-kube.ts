@@ -27,6 +27,8 @@ export interface PathService {
   readonly hasPort: boolean
   /** Ready ones of that port and of the destination's family. */
   readonly endpoints: readonly PathEndpoint[]
+  /** Ready ones of any port, of the destination's family: the kernel has endpoints by service, not by port. */
+  readonly ready: ReadonlySet<string>
   /** Addresses that its slices have and that take no new connections. */
   readonly notReady: ReadonlySet<string>
   readonly waypoint: string | null
@@ -131,18 +133,20 @@ function endpointsOf(
   slices: readonly EndpointSlice[],
   port: ServicePort | undefined,
   family: 4 | 6,
-): Pick<PathService, 'endpoints' | 'notReady'> {
-  const ready = new Map<string, PathEndpoint>()
+): Pick<PathService, 'endpoints' | 'ready' | 'notReady'> {
+  const endpoints = new Map<string, PathEndpoint>()
+  const ready = new Set<string>()
   const notReady = new Set<string>()
   for (const slice of slices) {
     if (slice.addressType !== `IPv${family}`) continue
     const targetPort = port && slice.ports?.find(({name}) => (name ?? '') === (port.name ?? ''))?.port
     for (const {address, isUsable, pod} of addressesOf(slice)) {
-      if (!isUsable) notReady.add(address)
-      else if (targetPort !== undefined) ready.set(address, {address, targetPort, pod})
+      if (isUsable) ready.add(address)
+      else notReady.add(address)
+      if (isUsable && targetPort !== undefined) endpoints.set(address, {address, targetPort, pod})
     }
   }
-  return {endpoints: [...ready.values()], notReady}
+  return {endpoints: [...endpoints.values()], ready, notReady}
 }
 
 interface SliceAddress {

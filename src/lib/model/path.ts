@@ -96,7 +96,7 @@ export function pathOf(input: PathInput): PathItem {
   const {client, node, destination, kube} = input
   const ways = waysOf(input)
   const found = hopsOf(input, ways)
-  const findings = found.flatMap((one) => one.findings)
+  const findings = named(found.flatMap((one) => one.findings))
   const verdict = verdictOf(ways)
   return {
     client: {namespace: client.namespace, name: client.name, node},
@@ -111,6 +111,13 @@ export function pathOf(input: PathInput): PathItem {
     ways,
     findings,
   }
+}
+
+/** What two hops say in the same words is one finding. */
+function named(findings: readonly PathFinding[]): readonly PathFinding[] {
+  return [
+    ...new Map(findings.toReversed().map((one) => [`${one.code} ${one.message}`, one])).values(),
+  ].toReversed()
 }
 
 function hopsOf(input: PathInput, ways: readonly PathWay[]): readonly FoundHop[] {

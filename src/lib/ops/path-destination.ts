@@ -111,7 +111,9 @@ function headlessAddresses(
   request: DestinationRequest,
 ): readonly PathAddress[] {
   const place = `headless service ${service.metadata.namespace}/${service.metadata.name}`
-  const families = familiesOf(request)
+  const known = service.spec?.ipFamilies ?? []
+  const families = familiesOf(request).filter((one) => known.length === 0 || known.includes(`IPv${one}`))
+  if (families.length === 0) throw noFamily(place, request)
   for (const family of families) {
     const addresses = readyAddresses(slices, family)
     if (addresses.length > 0) return addresses.map((address) => ({address, port}))
