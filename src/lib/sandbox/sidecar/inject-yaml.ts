@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Injection into the text of manifests: what it does not touch stays as it was written, comments too. */
-import {type Document, isMap, isSeq, parseAllDocuments, type YAMLMap, type YAMLSeq} from 'yaml'
+import {
+  type Document,
+  isMap,
+  isSeq,
+  parseAllDocuments,
+  type ToStringOptions,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml'
 import {UsageError} from '../../errors.ts'
 import {type InjectOptions, injectionOf, type PodTemplate, refusal} from './inject.ts'
 
@@ -34,10 +42,23 @@ export function injectText(text: string, file: string, options: InjectOptions): 
     for (const path of objectPaths(document, [])) injectObject(document, path, options, outcomes)
   }
   const injected = outcomes.some((outcome) => outcome.refusal === undefined)
-  return {text: injected ? documents.map((document) => document.toString(STYLE)).join('') : text, outcomes}
+  return {
+    text: injected ? documents.map((document) => document.toString(styleOf(text))).join('') : text,
+    outcomes,
+  }
 }
 
-const STYLE = {lineWidth: 0} as const
+/** White space as the text has it. */
+function styleOf(text: string): ToStringOptions {
+  return {
+    lineWidth: 0,
+    flowCollectionPadding: !/\{\S/.test(text),
+    indentSeq: !/^( *)[\w.-]+:\n\1- /m.test(text),
+  }
+}
+
+/** Manifests are read by people: nothing is written as a reference to something else. */
+const WHOLE = {aliasDuplicateObjects: false} as const
 
 type Path = readonly (string | number)[]
 
@@ -106,9 +127,9 @@ function extend(
   end: 'front' | 'back',
 ): void {
   if (added.length === 0) return
-  const nodes = added.map((one) => document.createNode(one) as YAMLMap)
+  const nodes = added.map((one) => document.createNode(one, WHOLE) as YAMLMap)
   const list = document.getIn([...spec, key])
-  if (!isSeq(list)) document.setIn([...spec, key], document.createNode(added))
+  if (!isSeq(list)) document.setIn([...spec, key], document.createNode(added, WHOLE))
   else if (end === 'front') (list as YAMLSeq).items.unshift(...nodes)
   else (list as YAMLSeq).items.push(...nodes)
 }
