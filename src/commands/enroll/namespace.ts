@@ -11,7 +11,8 @@ import {DRY_RUNS, enrollReport, plannedReport} from '../../lib/model/plan-result
 import {kubeOf} from '../../lib/ops/daemons.ts'
 import {carryOut, prepareEnroll} from '../../lib/ops/enroll.ts'
 import {daemonTargets} from '../../lib/ops/enroll-facts.ts'
-import {enrollQuestion, enrollView} from '../../lib/render/enroll.ts'
+import {interopChange} from '../../lib/ops/enroll-interop.ts'
+import {enrollQuestion, enrollView, interopLines} from '../../lib/render/enroll.ts'
 import {DOCUMENT_FORMATS, FORMATS} from '../../lib/render/formats.ts'
 import {renderTable} from '../../lib/render/table.ts'
 
@@ -80,7 +81,13 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
       findDaemons: () => daemonTargets(access),
       concurrency,
     })
-    await this.confirmPlan(prepared.plan)
+    const findDaemons = (): ReturnType<typeof daemonTargets> => daemonTargets(access)
+    // With --yes nobody is asked: the whole cluster is not read for an answer that is there.
+    const isShown = dryRun !== 'none' || !this.flags.yes
+    const found = isShown ? await interopChange(deps, prepared.plan, {findDaemons, concurrency}) : undefined
+    const interop = found?.interop ?? null
+    for (const line of interopLines(interop)) this.say(line)
+    await this.confirmPlan(prepared.plan, interop?.breaks ?? 0)
     const wait = this.flags.wait ? {level: this.flags['wait-for'], timeoutMs: this.flags.timeout} : null
     const progress = this.openProgress()
     const outcome = await carryOut(deps, prepared, {
@@ -88,7 +95,9 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
       wait,
       onProgress: (step) => progress.update(step),
     }).finally(() => progress.close())
-    await this.present(enrollReport(prepared.plan, outcome), enrollView)
+    const report = enrollReport(prepared.plan, outcome)
+    const warnings = [...report.warnings, ...(found?.warnings ?? [])]
+    await this.present({...report, summary: {...report.summary, interop}, warnings}, enrollView)
   }
 
   private checkNames(): void {
@@ -120,9 +129,9 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
   }
 
   /** Shows what would happen before it asks; nothing to write is nothing to ask. */
-  private async confirmPlan(plan: Plan): Promise<void> {
-    const asks = this.kind === 'namespace' && this.flags['dry-run'] === 'none' && !this.flags.yes
-    if (!asks || writesOf(plan).length === 0) return
+  private async confirmPlan(plan: Plan, breaks: number): Promise<void> {
+    if (this.flags['dry-run'] !== 'none' || this.flags.yes || writesOf(plan).length === 0) return
+    if (this.kind === 'pod' && breaks === 0) return
     const style = {color: this.terminal.colorErr, wide: false, headers: true}
     const {items} = plannedReport(plan)
     this.terminal.err(await renderTable(enrollView.columns, items.slice(0, ROWS_ASKED), style))
@@ -130,7 +139,7 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
       this.say(`and ${items.length - ROWS_ASKED} more; --dry-run=client shows all of them`)
     }
     for (const warning of plan.warnings) this.say(`warning: ${warning.message}`)
-    await this.confirm(enrollQuestion(plan))
+    await this.confirm(enrollQuestion(plan, breaks))
   }
 
   private openProgress(): ProgressSink {

@@ -34,6 +34,7 @@ export function bypassNow(
     : null
 }
 
-function asksForBypass(labels: Labels): boolean {
+/** Does this label of a pod or a namespace ask for a short-circuit? */
+export function asksForBypass(labels: Labels): boolean {
   return labels?.[SIDECAR_BYPASS_LABEL] === 'enabled'
 }

@@ -104,7 +104,8 @@ export function checkPairs(
     .filter(({endpoints}) => endpoints.length > 0)
     .sort(byPort)
     .map((port) => new PortJudge(port, policies))
-  for (const {kind, first, client} of clientGroups(clients, policies)) {
+  for (const {kind, first, pods} of clientGroups(clients, policies)) {
+    const client = clientOf(first, pods)
     for (const judge of judges) {
       const judged = judge.judge(kind, first)
       const {verdict} = judged
@@ -119,18 +120,24 @@ function byPort(a: CheckedPort, b: CheckedPort): number {
   return compareText(a.namespace, b.namespace) || compareText(a.name, b.name) || a.port - b.port
 }
 
-interface ClientGroup {
-  readonly first: CheckedPod
-  /** Groups of one kind meet every port alike. */
+export interface ClientGroup<P extends CheckedPod = CheckedPod> {
+  readonly key: string
+  /** Groups of one kind meet every port alike, as long as they have the same capture. */
   readonly kind: string
-  readonly client: CheckItem['client']
+  readonly first: P
+  readonly pods: readonly P[]
 }
 
-/** Alike: same namespace, same capture, and chosen by the same DestinationRules. By namespace and workload. */
-function clientGroups(
-  clients: readonly CheckedPod[],
+/**
+ * Alike: same namespace, same capture, chosen by the same DestinationRules. By namespace and workload.
+ *
+ * @param moreOf - what else sets clients apart
+ */
+export function clientGroups<P extends CheckedPod>(
+  clients: readonly P[],
   policies: IstioPolicies | undefined,
-): readonly ClientGroup[] {
+  moreOf: (pod: P) => string = () => '',
+): readonly ClientGroup<P>[] {
   const rules = policies?.destinationRules ?? []
   const selectors = rules.filter(({spec}) => hasSelector(spec?.workloadSelector))
   // Namespaces for which rules can differ from those for everybody.
@@ -138,26 +145,31 @@ function clientGroups(
     policies?.mesh.rootNamespace,
     ...rules.flatMap(({metadata, spec}) => [metadata.namespace, ...(spec?.exportTo ?? [])]),
   ])
-  const keyOf = ({namespace, labels, capture}: CheckedPod): string => {
+  const keyOf = (pod: P): string => {
+    const {namespace, labels, capture} = pod
     const chosen = selectors.map(
       ({metadata, spec}) => metadata.namespace === namespace && selects(spec?.workloadSelector, labels),
     )
-    return JSON.stringify([namespace, captureKey(capture), chosen])
+    return JSON.stringify([namespace, captureKey(capture), moreOf(pod), chosen])
   }
   const groups = [...Map.groupBy(clients, keyOf)].map(([key, pods]) => {
-    const first = pods[0] as CheckedPod
-    const {namespace, capture} = first
-    const kind = special.has(namespace) ? key : captureKey(capture)
-    return {key, kind, first, client: {namespace, pods: pods.length, workloads: workloadsOf(pods)}}
+    const first = pods[0] as P
+    const kind = special.has(first.namespace) ? key : captureKey(first.capture)
+    const workload = pods.reduce(
+      (least, {workload}) => (compareText(workload, least) < 0 ? workload : least),
+      first.workload,
+    )
+    return {key, kind, first, pods, workload}
   })
   return groups.sort(
     (a, b) =>
-      compareText(a.client.namespace, b.client.namespace) ||
-      compareText(a.client.workloads[0], b.client.workloads[0]) ||
+      compareText(a.first.namespace, b.first.namespace) ||
+      compareText(a.workload, b.workload) ||
       compareText(a.key, b.key),
   )
 }
 
-function workloadsOf(pods: readonly CheckedPod[]): readonly string[] {
-  return [...new Set(pods.map(({workload}) => workload))].sort(compareText)
+export function clientOf({namespace}: CheckedPod, pods: readonly CheckedPod[]): CheckItem['client'] {
+  const workloads = [...new Set(pods.map(({workload}) => workload))].sort(compareText)
+  return {namespace, pods: pods.length, workloads}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Table of a plan and of what became of it. */
 import {type Plan, writesOf} from '../model/plan.ts'
+import type {InteropChange, PairChange} from '../model/plan-interop.ts'
 import type {EnrollItem, EnrollState} from '../model/plan-result.ts'
 import type {Report} from '../model/report.ts'
 import type {View} from './formats.ts'
@@ -66,14 +67,35 @@ function statesOf(items: readonly EnrollItem[], kind: EnrollItem['kind']): strin
   return total === 0 ? '' : `${count(total, kind.toLowerCase())}: ${parts.join(', ')}`
 }
 
-/** `Enroll namespace shop? 10 of its 12 pods change.` */
-export function enrollQuestion(plan: Plan): string {
+const LINES = 20
+
+/** A line for each pair whose verdict changes, those that break first; a document has all of them. */
+export function interopLines(change: InteropChange | null): readonly string[] {
+  const changes = change?.changes ?? []
+  const sorted = [...changes.filter(({breaks}) => breaks), ...changes.filter(({breaks}) => !breaks)]
+  const lines = sorted.slice(0, LINES).map(pairLine)
+  const more = sorted.length - lines.length
+  return more > 0 ? [...lines, `interop: and ${count(more, 'pair')} more; -o json lists all of them`] : lines
+}
+
+function pairLine({client, server, from, to, breaks, reason, fix}: PairChange): string {
+  const {namespace, workloads} = client
+  const others = workloads.length > 1 ? `,+${workloads.length - 1}` : ''
+  const pair = `${namespace}/${workloads[0]}${others} -> ${server.namespace}/${server.name}:${server.port}`
+  const advice = breaks && fix !== null ? `; ${fix}` : ''
+  return `interop: ${pair}: ${from} -> ${to} (${reason})${advice}`
+}
+
+/** `Enroll namespace shop? 10 of its 12 pods change.`, and what breaks by it. */
+export function enrollQuestion(plan: Plan, breaks = 0): string {
   const names = writesOf(plan).map((target) => target.name)
   const verb = plan.action === 'enroll' ? 'Enroll' : 'Unenroll'
+  const kind = plan.targets[0]?.kind === 'Pod' ? 'pod' : 'namespace'
   const what =
     names.length === 1
-      ? `namespace ${names[0]}`
-      : `${names.length} namespaces (${names.slice(0, 5).join(', ')}${names.length > 5 ? ', ...' : ''})`
+      ? `${kind} ${names[0]}`
+      : `${names.length} ${kind}s (${names.slice(0, 5).join(', ')}${names.length > 5 ? ', ...' : ''})`
   const changing = plan.pods.filter((pod) => pod.follow).length
-  return `${verb} ${what}? ${changing} of ${count(plan.pods.length, 'pod')} will change.`
+  const broken = breaks > 0 ? ` ${count(breaks, 'pair')} of client and server will break, see above.` : ''
+  return `${verb} ${what}? ${changing} of ${count(plan.pods.length, 'pod')} will change.${broken}`
 }
