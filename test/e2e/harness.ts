@@ -191,8 +191,8 @@ export async function daemonsReplaced(
   )
 }
 
-function execArgs(sandbox: Sandbox, pod: string, command: readonly string[]): string[] {
-  return ['sandbox', 'exec', '--name', sandbox.name, '-n', 'shop', pod, '--', ...command]
+function execArgs(sandbox: Sandbox, namespace: string, pod: string, command: readonly string[]): string[] {
+  return ['sandbox', 'exec', '--name', sandbox.name, '-n', namespace, pod, '--', ...command]
 }
 
 /** Connects `count` times, one every `everyMs` (0: one after the other). Errors are counted, not thrown. */
@@ -200,12 +200,23 @@ export async function connectOften(
   sandbox: Sandbox,
   pod: string,
   address: string,
-  {count, everyMs = 0, port = 80}: {count: number; everyMs?: number; port?: number},
+  options: {count: number; everyMs?: number; port?: number; namespace?: string},
 ): Promise<Connections> {
-  const options = ['--count', String(count), '--quiet', ...(everyMs > 0 ? ['--every', String(everyMs)] : [])]
-  const command = [process.execPath, ECHO, 'connect', address, String(port), ...options]
+  const {count, everyMs = 0, port = 80, namespace = 'shop'} = options
+  const pace = everyMs > 0 ? ['--every', String(everyMs)] : []
+  const command = [
+    process.execPath,
+    ECHO,
+    'connect',
+    address,
+    String(port),
+    '--count',
+    String(count),
+    '--quiet',
+    ...pace,
+  ]
   const limitMs = COMMAND_LIMIT_MS + count * everyMs
-  const result = await run(KMESHCTL, execArgs(sandbox, pod, command), {env: sandbox.env, limitMs})
+  const result = await run(KMESHCTL, execArgs(sandbox, namespace, pod, command), {env: sandbox.env, limitMs})
   const last = result.stdout.trim().split('\n').at(-1) ?? ''
   if (!last.startsWith('{'))
     throw new Error(`connect from ${pod}: exit ${result.code}\n${result.stdout}${result.stderr}`)
