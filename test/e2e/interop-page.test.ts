@@ -24,7 +24,9 @@ const skip = hasChromium || mustRun ? false : 'chromium is not installed'
 let browser: Browser
 
 before(() => {
-  if (skip === false) browser = new Browser()
+  if (skip !== false) return
+  assert.ok(hasChromium, 'chromium is not installed')
+  browser = new Browser()
 })
 
 after(async () => {
