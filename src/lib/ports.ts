@@ -338,14 +338,14 @@ export interface Netns {
 
 /** Rules in a pod's network namespace that keep its traffic away from its sidecar (iptables, IPv4 and IPv6). */
 export interface SidecarRules {
-  /** Reads only. @throws CommandError, KmeshError `MissingTool` */
+  /** Reads only. @throws CommandError, KernelError; KmeshError `MissingTool`, `BadRules`, `BusyRules`, `TooLarge` */
   look(namespacePath: string): Promise<SidecarRulesState>
   /**
    * RETURN at position 1 of PREROUTING and OUTPUT of table nat, once, in the backend that holds Istio's chains, in
    * both while neither does; needless and doubled ones go. Repeated it changes nothing. All of it or nothing.
    *
    * @returns what stands there afterwards; nothing was changed where `redirection` is `tproxy` or `nftables`
-   * @throws CommandError, KmeshError `MissingTool`, `IptablesLocked`
+   * @throws as `look`; KmeshError `IptablesLocked`, `NoIptables`, and `IptablesHalfDone` where undoing failed, too
    */
   put(namespacePath: string): Promise<SidecarRulesState>
   /** Takes out what is ours and nothing else. @throws as `put` */

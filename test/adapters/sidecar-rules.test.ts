@@ -172,6 +172,13 @@ COMMIT`,
     assert.equal((await rules.look(pod.path)).redirection, 'nftables')
   })
 
+  test('where IPv6 is switched off in the namespace nothing fails', async () => {
+    pod.run('sh', ['-c', 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'])
+    assert.deepEqual(await rules.put(pod.path), {redirection: 'none', complete: true, present: true})
+    await rules.remove(pod.path)
+    assert.deepEqual(pod.standing(), [])
+  })
+
   test('at once: one rule', async () => {
     await Promise.all([rules.put(pod.path), rules.put(pod.path), rules.put(pod.path)])
     assert.deepEqual(pod.standing(), everywhere('nft', 'legacy'))
