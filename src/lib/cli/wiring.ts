@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where commands meet the process: streams, signals, environment, and the adapters (loaded when used). */
 import {KmeshError, messageOf} from '../errors.ts'
-import type {AdminDialer, Clock, Kube, LeaseFiles, Log, LogFields} from '../ports.ts'
+import type {AdminDialer, Clock, Informers, Kube, LeaseFiles, Log, LogFields} from '../ports.ts'
 import {clean} from '../render/text.ts'
 import {
   type ColorFlags,
@@ -206,4 +206,10 @@ export async function openDialer(options: DialerOptions): Promise<AdminDialer> {
   const {kube, clock} = options
   const tunnels = kube && openTunnels(kube, {clock, random: Math.random})
   return {...createDialer({...options, kube: tunnels}), tunnels}
+}
+
+/** Lists that stay current, for commands that follow. */
+export async function openInformers(kube: Kube, clock: Clock, log: Log): Promise<Informers> {
+  const {createInformers} = await import('../adapters/watch.ts')
+  return createInformers({kube, clock, log})
 }

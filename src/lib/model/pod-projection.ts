@@ -16,6 +16,8 @@ const ANNOTATIONS = [
   INJECT_LABEL,
   SIDECAR_STATUS_ANNOTATION,
 ]
+/** Values that are kept for sharing; a watch that runs for weeks sees ever new ones. */
+const MOST = 50_000
 /** Only whether it is there counts. */
 const PRESENCE_ONLY = new Set([SIDECAR_STATUS_ANNOTATION])
 
@@ -93,6 +95,7 @@ export class PodProjection {
   private once<T>(value: T): T {
     const key = JSON.stringify(value)
     const known = this.shared.get(key) as T | undefined
+    if (known === undefined && this.shared.size >= MOST) this.shared.clear()
     if (known === undefined) this.shared.set(key, value)
     return known ?? value
   }
@@ -100,6 +103,7 @@ export class PodProjection {
   private text(text: string | undefined): string | undefined {
     if (text === undefined) return undefined
     const known = this.texts.get(text)
+    if (known === undefined && this.texts.size >= MOST) this.texts.clear()
     if (known === undefined) this.texts.set(text, text)
     return known ?? text
   }

@@ -80,7 +80,8 @@ export async function interopStatus(
   }
 }
 
-function namespaceItems(
+/** Namespaces in order, each before its pods. */
+export function namespaceItems(
   namespaces: readonly Namespace[],
   podsOf: ReadonlyMap<string, InteropPod[]>,
   withPods: boolean,

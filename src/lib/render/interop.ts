@@ -3,8 +3,8 @@
 import type {InteropItem, InteropState, SidecarView} from '../model/interop.ts'
 import type {Report} from '../model/report.ts'
 import type {View} from './formats.ts'
-import type {Column, Tone} from './table.ts'
-import {age, count} from './text.ts'
+import {type Column, paint, type Tone} from './table.ts'
+import {age, clean, count} from './text.ts'
 
 const TONES: Readonly<Record<InteropState, Tone>> = {
   active: 'good',
@@ -121,4 +121,22 @@ function countsText(counts: unknown, none = 'no pods'): string {
     ([, number]) => number > 0,
   )
   return entries.map(([name, number]) => `${name} ${number}`).join(', ') || none
+}
+
+const WORDS = {ADDED: 'added', MODIFIED: 'changed', DELETED: 'removed'} as const
+
+/** One change as a line: `12:00:03 changed shop/web intent kmesh, now none: pending (KernelDiffers)`. UTC. */
+export function changeLine(
+  type: keyof typeof WORDS,
+  item: InteropItem,
+  nowMs: number,
+  color: boolean,
+): string {
+  const time = new Date(nowMs).toISOString().slice(11, 19)
+  const name =
+    item.kind === 'Pod' ? `${item.namespace}/${item.name}` : `${item.kind.toLowerCase()}/${item.name}`
+  const state = paint(item.state ?? 'unknown', item.state === null ? 'warn' : TONES[item.state], color)
+  const reason = item.reason === null ? '' : ` (${clean(item.reason)})`
+  const what = `intent ${clean(intentOf(item))}, now ${clean(nowOf(item))}`
+  return `${time} ${WORDS[type]} ${clean(name)} ${what}: ${state}${reason}\n`
 }
