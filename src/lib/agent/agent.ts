@@ -2,7 +2,7 @@
 /** The running agent, put together from its parts; main.ts gives it the outside. */
 import type {Server} from 'node:http'
 import {KmeshError, messageOf} from '../errors.ts'
-import type {ReadyReply, VersionReply} from '../model/api.ts'
+import type {VersionReply} from '../model/api.ts'
 import {BYPASS_ANNOTATION} from '../model/bypass.ts'
 import type {
   Bpf,
@@ -27,6 +27,7 @@ import type {Loggers} from './loggers.ts'
 import {MapWriter} from './map-writer.ts'
 import type {AgentOptions} from './options.ts'
 import {PodEvents} from './pod-events.ts'
+import {readiness} from './readiness.ts'
 import {Reconciler} from './reconcile.ts'
 import {createRoutes} from './routes.ts'
 import {createAdminServer} from './server.ts'
@@ -214,41 +215,6 @@ function createWatches(
       cni?.start()
     },
   })
-}
-
-interface Reporter {
-  problems(): readonly string[]
-}
-
-function readiness(
-  reconciler: Reconciler,
-  node: readonly Reporter[],
-  cluster: readonly Reporter[],
-  cni: CniSide | undefined,
-): ReadyReply {
-  const failures = node.flatMap((part) => part.problems())
-  const synced = reconciler.synced ? [] : ['the maps do not yet hold the cluster']
-  const watching = cluster.flatMap((part) => part.problems())
-  const bpfOk = failures.length === 0 && synced.length === 0
-  const checks = [
-    {name: 'bpf', ok: bpfOk, message: summary([...synced, ...failures, ...reconciler.warnings()])},
-    {name: 'kubernetes', ok: watching.length === 0, message: summary(watching)},
-    ...(cni === undefined ? [] : [cniCheck(cni)]),
-  ] as const
-  return {ready: checks.every((check) => check.ok), checks}
-}
-
-function cniCheck(cni: Pick<CniSide, 'problems' | 'message'>) {
-  const problems = cni.problems()
-  const message = problems.length === 0 ? cni.message() : summary(problems)
-  return {name: 'cni', ok: problems.length === 0, message} as const
-}
-
-const SHOWN_PROBLEMS = 5
-
-function summary(problems: readonly string[]): string {
-  const more = problems.length - SHOWN_PROBLEMS
-  return `${problems.slice(0, SHOWN_PROBLEMS).join('; ')}${more > 0 ? `; and ${more} more` : ''}`
 }
 
 function listen(server: Server, {adminHost, adminPort}: AgentOptions): Promise<number> {

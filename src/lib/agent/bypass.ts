@@ -108,7 +108,7 @@ export class SidecarBypass {
     const place = this.#placeOf(record)
     if (place === undefined || isSettled(place)) return
     const settled = new Promise<void>((resolve, reject) => place.waiters.push({resolve, reject}))
-    this.#schedule(place)
+    if (!place.isDue && !place.isRunning) this.#schedule(place)
     await settled
   }
 

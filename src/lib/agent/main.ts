@@ -120,6 +120,11 @@ function cniOutside(options: AgentOptions, connection: Connection, loggers: Logg
   }
 }
 
+function bypassParts({backend, procPath}: AgentOptions) {
+  if (backend === 'memory') return {proc: memoryProc(), rules: memorySidecarRules()}
+  return {proc: createProc(procPath), rules: createSidecarRules(systemCommands(), createNetns())}
+}
+
 function installParts({stateDir}: AgentOptions, loggers: Loggers) {
   const log = loggers.log('agent')
   return {files: createNodeFiles(), record: new InstallRecord(createStateFiles(stateDir), log), log}
@@ -167,6 +172,7 @@ async function takeOut(options: AgentOptions, loggers: Loggers): Promise<number>
     pins: options.backend === 'memory' ? memoryPinTree(new MemoryBpf()) : createPinTree(),
     files: createStateFiles(options.stateDir),
     classes: createPodClasses(options.netClsPath),
+    ...bypassParts(options),
     kube,
     log: loggers.log('agent'),
   }
