@@ -37,6 +37,7 @@ const WIRING = [
   'src/lib/sandbox/client.ts',
   'src/lib/sandbox/where.ts',
   'src/lib/sandbox/enter.ts',
+  'src/lib/sandbox/connect.ts',
   // Programs of their own, which run inside pods.
   'src/lib/sandbox/echo.ts',
   'src/lib/sandbox/echo-client.ts',

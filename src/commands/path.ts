@@ -5,9 +5,12 @@ import {kubeFlags, meshFlags, namespaceFlag, outputFlags} from '../lib/cli/flags
 import {parseClient, parsePathSubject} from '../lib/model/path-subject.ts'
 import {kubeOf} from '../lib/ops/daemons.ts'
 import {daemonTargets} from '../lib/ops/enroll-facts.ts'
-import {findPath, hasPathFindings} from '../lib/ops/path.ts'
+import {findPath, hasPathFindings, withTrace} from '../lib/ops/path.ts'
 import {FORMATS} from '../lib/render/formats.ts'
 import {pathPieces, pathView} from '../lib/render/views-path.ts'
+import {connectFromPod, sandboxOfServer} from '../lib/sandbox/connect.ts'
+
+const TRACED_CONNECTIONS = 6
 
 export default class Path extends BaseCommand<typeof Path> {
   static override summary = 'Show what becomes of a connection from a pod, hop by hop'
@@ -17,6 +20,7 @@ export default class Path extends BaseCommand<typeof Path> {
     '<%= config.bin %> path web-1 cart -n shop',
     '<%= config.bin %> path shop/web-1 shop/cart:http --family 6',
     '<%= config.bin %> path shop/web-1 10.96.0.10:80 -o json',
+    '<%= config.bin %> path shop/web-1 cart --trace',
   ]
   static override args = {
     client: Args.string({description: '[NAMESPACE/]POD that connects', required: true}),
@@ -28,6 +32,9 @@ export default class Path extends BaseCommand<typeof Path> {
   static override flags = {
     family: Flags.option({options: ['4', '6'] as const})({
       description: "address family of the service (default: the pod's first)",
+    }),
+    trace: Flags.boolean({
+      description: `connect ${TRACED_CONNECTIONS} times for real, in a sandbox, and compare`,
     }),
     ...namespaceFlag,
     ...outputFlags(['table', 'wide', 'json', 'yaml', 'jsonl']),
@@ -41,11 +48,19 @@ export default class Path extends BaseCommand<typeof Path> {
     const subject = parsePathSubject(this.args.server, client.namespace)
     const access = await this.daemonAccess()
     const {dialer, clock, signal, concurrency} = access
+    const kube = kubeOf(access)
+    const sandbox = this.flags.trace ? sandboxOfServer(kube.server) : undefined
     const family = this.flags.family === undefined ? undefined : this.flags.family === '4' ? 4 : 6
-    const report = await findPath(
-      {kube: kubeOf(access), dialer, clock, signal},
+    const predicted = await findPath(
+      {kube, dialer, clock, signal},
       {client, subject, family, findDaemons: () => daemonTargets(access), concurrency},
     )
+    const report =
+      sandbox === undefined
+        ? predicted
+        : await withTrace(predicted, ({client: {namespace, name: pod}, destination: {address, port}}) =>
+            connectFromPod(sandbox, {namespace, pod, address, port, count: TRACED_CONNECTIONS}),
+          )
     const findings = hasPathFindings(report)
     if (FORMATS[this.format].machine) return this.present(report, pathView, {findings})
     const pieces = pathPieces(report.items, {...this.renderContext, wide: this.format === 'wide'})

@@ -140,7 +140,7 @@ function serviceBackendHop({kube, names}: PathInput, tables: KernelTables): Foun
     problems.push({code: 'BackendStale', message: `backends that are no ready endpoint: ${listed(texts)}`})
   }
   const state = gone.length > 0 ? 'missing' : stale.length > 0 ? 'differs' : 'ok'
-  const texts = {kernel: listed(addresses) || null, kubernetes: listed([...ready]) || null}
+  const texts = {kernel: listed(addresses.sort()) || null, kubernetes: listed([...ready].sort()) || null}
   return hopOf('backend', state, texts, problems)
 }
 

@@ -7,6 +7,7 @@ import {frontendHop, managedHop, serviceHop} from './path-hops.ts'
 import {backendHop, endpointsHop, portHop, priorityHop, waypointHop} from './path-hops-service.ts'
 import type {PathKube} from './path-kube.ts'
 import {sentenceOf} from './path-sentence.ts'
+import type {PathTrace} from './path-trace.ts'
 import {type PathWay, receivesHop, verdictOf, waysOf} from './path-ways.ts'
 
 export const HOPS = [
@@ -90,6 +91,8 @@ export interface PathItem {
   /** What may happen, the likeliest first. */
   readonly ways: readonly PathWay[]
   readonly findings: readonly PathFinding[]
+  /** Only where real connections were asked for. */
+  readonly trace?: PathTrace
 }
 
 export function pathOf(input: PathInput): PathItem {

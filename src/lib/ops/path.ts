@@ -21,6 +21,7 @@ import {
   pathService,
 } from '../model/path-kube.ts'
 import type {NamedObject, PathSubject} from '../model/path-subject.ts'
+import {type TracedConnection, traceOf} from '../model/path-trace.ts'
 import {isLive} from '../model/plan-build.ts'
 import {type Report, type ReportError, type ReportWarning, reportErrorOf} from '../model/report.ts'
 import type {AdminDialer, Clock, Kube} from '../ports.ts'
@@ -91,11 +92,22 @@ export async function findPath(deps: PathDeps, request: PathRequest): Promise<Re
 
 const NO_ENVOY = {policies: {mesh: DEFAULT_MESH, peerAuthentications: [], destinationRules: []}, warnings: []}
 
-/** Something stale, missing or different was found, or connections fail. */
+/** Something stale, missing or different was found, connections fail, or real ones went elsewhere. */
 export function hasPathFindings({items}: Report<PathItem>): boolean {
   return items.some(
-    ({findings, verdict}) => findings.length > 0 || verdict === 'fails' || verdict === 'depends',
+    ({findings, verdict, trace}) =>
+      findings.length > 0 || verdict === 'fails' || verdict === 'depends' || trace?.agrees === false,
   )
+}
+
+/** Connects for real, from the client to where it was asked to go. */
+export type Connect = (item: PathItem) => Promise<readonly TracedConnection[]>
+
+/** Each item with what real connections did. */
+export async function withTrace(report: Report<PathItem>, connect: Connect): Promise<Report<PathItem>> {
+  const items: PathItem[] = []
+  for (const item of report.items) items.push({...item, trace: traceOf(item.ways, await connect(item))})
+  return {...report, items}
 }
 
 function nodeOf(pod: Pod): string {

@@ -3,10 +3,11 @@
 import type {CheckVerdict} from '../model/interop-check.ts'
 import type {HopState, PathHop, PathItem} from '../model/path.ts'
 import {hostPort} from '../model/path-sentence.ts'
+import type {PathTrace} from '../model/path-trace.ts'
 import {type PathWay, reasonText} from '../model/path-ways.ts'
 import type {RenderContext, View} from './formats.ts'
 import {type Column, renderTable, type Tone} from './table.ts'
-import {clean} from './text.ts'
+import {clean, count} from './text.ts'
 
 /** Told apart without colours too. */
 const SIGNS: Readonly<Record<HopState, {readonly sign: string; readonly tone: Tone}>> = {
@@ -41,6 +42,7 @@ interface WayRow {
 }
 
 const SHOWN_PODS = 3
+const SHOWN_WAYS = 12
 
 const WAY_COLUMNS: readonly Column<WayRow>[] = [
   {header: 'SHARE', value: ({way, all}) => `${way.weight}/${all}`},
@@ -70,9 +72,24 @@ export async function* pathPieces(
     yield await renderTable(HOP_COLUMNS, item.hops, context)
     yield '\n'
     const ways = item.ways.map((way) => ({way, all}))
-    yield await renderTable(WAY_COLUMNS, ways, context)
+    const shown = context.wide ? ways : ways.slice(0, SHOWN_WAYS)
+    yield await renderTable(WAY_COLUMNS, shown, context)
+    if (shown.length < ways.length) yield `and ${ways.length - shown.length} more (-o wide)\n`
     yield `\n${clean(item.sentence)}\n`
+    if (item.trace !== undefined) yield traceText(item.trace)
   }
+}
+
+function traceText({connections, agrees, peers, pods, errors, surprises}: PathTrace): string {
+  const sums = [countsText('to', peers), countsText('answered by', pods), countsText('failed', errors)]
+  const said = agrees ? '+ agrees' : `! differs: ${surprises.join('; ') || 'nothing was connected'}`
+  const parts = sums.filter((text) => text !== '').join('; ')
+  return `${clean(`trace: ${count(connections, 'connection')}, ${parts} ${said}`)}\n`
+}
+
+function countsText(title: string, counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).map(([text, number]) => `${text} (${number})`)
+  return parts.length === 0 ? '' : `${title} ${parts.join(', ')}`
 }
 
 function titleOf({client, destination}: PathItem): string {
