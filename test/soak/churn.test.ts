@@ -60,13 +60,17 @@ suite(`soak of ${SECONDS} s`, () => {
     await sandbox?.down()
   })
 
+  /** Empty where another one would leave the service without a server: then everybody is refused, with Kmesh or without. */
   async function anyServer(choose: (below: number) => number): Promise<string> {
     const {servers} = await look(sandbox)
     const alive = servers.filter(
-      ({metadata}) => metadata.deletionTimestamp === undefined && metadata.labels?.['app'] === 'server',
+      ({metadata, status}) =>
+        metadata.deletionTimestamp === undefined &&
+        metadata.labels?.['app'] === 'server' &&
+        status?.conditions?.some(({type, status: value}) => type === 'Ready' && value === 'True'),
     )
     const pod = alive[choose(alive.length || 1)]
-    return pod === undefined ? '' : nameOf(pod)
+    return pod === undefined || alive.length < 3 ? '' : nameOf(pod)
   }
 
   function actions(choose: (below: number) => number): (() => Promise<unknown>)[] {
