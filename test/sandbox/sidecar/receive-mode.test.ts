@@ -104,3 +104,8 @@ test('of a namespace alone, workloads do not count', () => {
   assert.equal(namespaceMode('back', [policy('back', 'STRICT', {selector: APP})]), 'PERMISSIVE')
   assert.equal(namespaceMode('back', [policy('istio-system', 'DISABLE')]), 'DISABLE')
 })
+
+test('in the root namespace itself a selector means nothing either', () => {
+  const pod = {...POD, namespace: 'istio-system'}
+  assert.equal(receiveModes(pod, [policy('istio-system', 'STRICT', {selector: APP})]).mode, 'PERMISSIVE')
+})

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One container: its process, restarted with back-off, its readiness, its end. */
+import {constants} from 'node:os'
 import {messageOf} from '../../errors.ts'
 import type {Container} from '../../model/kube.ts'
 import type {RunningProcess} from '../../ports.ts'
 import {type CommandLine, CreateContainerError, commandLineOf, portsOf} from './command-line.ts'
 import type {NodeContext} from './node-context.ts'
 import {probeOnce} from './probe.ts'
+import {probeTargetOf} from './probe-target.ts'
 import {waitForStartup, watchReadiness} from './readiness.ts'
 
 const FIRST_BACKOFF_MS = 1000
@@ -211,7 +213,7 @@ export class ContainerRunner {
     const {startupProbe, readinessProbe: probe} = this.settings.container
     if (startupProbe !== undefined) {
       this.#onChange()
-      const attempt = () => probeOnce(startupProbe, this.#probeTarget())
+      const attempt = () => probeOnce(startupProbe, probeTargetOf(this.#node, this.settings))
       const problem = await waitForStartup(startupProbe, attempt, this.#node.clock, ended)
       if (ended.aborted) return
       if (problem !== undefined) {
@@ -227,7 +229,7 @@ export class ContainerRunner {
     if (probe === undefined) return
     await watchReadiness(
       probe,
-      () => probeOnce(probe, this.#probeTarget()),
+      () => probeOnce(probe, probeTargetOf(this.#node, this.settings)),
       ({ready, message}) => this.#setReady(ready, message),
       this.#node.clock,
       ended,
@@ -240,45 +242,8 @@ export class ContainerRunner {
     this.probeMessage = message
     this.#onChange()
   }
-
-  #probeTarget(): Parameters<typeof probeOnce>[1] {
-    const {container, address, cgroup, namespacePath} = this.settings
-    return {
-      // A kubelet asks from the node; in memory only the pod's own place knows its ports.
-      namespacePath: this.#node.backend === 'memory' ? namespacePath : this.#node.namespacePath,
-      address,
-      ports: container.ports,
-      sockets: this.#node.sockets,
-      execute: async (command, timeoutMs) => {
-        const line = commandLineOf({...container, command, args: []}, this.settings.environment, [])
-        await this.#node.commands.run({
-          ...line,
-          namespacePath,
-          cgroupPath: cgroup,
-          user: this.settings.user,
-          group: this.settings.group,
-          env: this.settings.environment,
-          timeoutMs,
-        })
-      },
-    }
-  }
-}
-
-const SIGNALS: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGILL: 4,
-  SIGABRT: 6,
-  SIGBUS: 7,
-  SIGFPE: 8,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGPIPE: 13,
-  SIGTERM: 15,
 }
 
 function signalNumber(name: string | null): number {
-  return SIGNALS[name ?? ''] ?? 0
+  return constants.signals[(name ?? '') as NodeJS.Signals] ?? 0
 }

@@ -5,6 +5,7 @@
  */
 import type {Clock} from '../../ports.ts'
 import type {ContainerRunner} from './container.ts'
+import type {ContainerView} from './pod-status.ts'
 
 export interface RunnersOfPod {
   readonly init: readonly ContainerRunner[]
@@ -38,7 +39,6 @@ export class PodContainers {
     return this.init.every((runner) => runner.isInitialized)
   }
 
-  /** The first of them that has not. */
   get isReady(): boolean {
     return this.areInitialized && [...this.main, ...this.sidecars].every((runner) => runner.ready)
   }
@@ -81,3 +81,10 @@ export class PodContainers {
 
 /** Of sidecars whose pod is over without anybody having deleted it. */
 const SIDECAR_GRACE_MS = 2000
+
+/** What a pod's status is made of. */
+export function viewOf(runner: ContainerRunner): ContainerView {
+  const {settings, state, restartCount, ready, started, probeMessage} = runner
+  const {name, image = ''} = settings.container
+  return {name, image, role: settings.role, state, restartCount, ready, started, probeMessage}
+}

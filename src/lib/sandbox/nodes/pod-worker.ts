@@ -9,11 +9,11 @@ import {podRecordFile, writeJson} from '../state.ts'
 import type {Addresses} from './addresses.ts'
 import {type ContainerRole, ContainerRunner} from './container.ts'
 import type {NodeContext} from './node-context.ts'
-import {PodContainers} from './pod-containers.ts'
+import {PodContainers, viewOf} from './pod-containers.ts'
 import {PodEvents} from './pod-events.ts'
 import {containerSettings, type PodFacts, podRecord, roleOfInit} from './pod-facts.ts'
 import type {PodNetwork} from './pod-network.ts'
-import {type ContainerView, podStatus} from './pod-status.ts'
+import {podStatus} from './pod-status.ts'
 
 const RETRY_MS = 500
 const LAST_NETWORK_RETRY_MS = 4000
@@ -241,10 +241,4 @@ export class PodWorker {
     const {namespace, name} = this.#facts
     this.#node.log.error(`pod ${namespace}/${name}: ${what}: ${messageOf(error)}`, {node: this.#node.name})
   }
-}
-
-function viewOf(runner: ContainerRunner): ContainerView {
-  const {settings, state, restartCount, ready, started, probeMessage} = runner
-  const {name, image = ''} = settings.container
-  return {name, image, role: settings.role, state, restartCount, ready, started, probeMessage}
 }
