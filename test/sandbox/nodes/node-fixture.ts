@@ -74,7 +74,14 @@ export async function layNodes(suffix: string): Promise<Ground> {
     },
     down: async () => {
       stopping.abort()
-      const kill = (pid: number): void => void process.kill(pid, 'SIGKILL')
+      const kill = (pid: number): void => {
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch (error) {
+          // It ended by itself between being found and being killed.
+          if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+        }
+      }
       await cleanSandbox(paths, {commands, clock, kill, spare: new Set([process.pid])})
       rmSync(scratch, {recursive: true, force: true})
       for (const path of [paths.cgroupRoot, paths.runDir, network.nodeNamespace('node-1')]) {
