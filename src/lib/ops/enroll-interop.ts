@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What a plan of `enroll` changes for connections, from the whole cluster as it is now. */
 import {DeniedError, messageOf} from '../errors.ts'
-import {checkedPods} from '../model/check-cluster.ts'
-import {SERVICE_FIELDS, SLICE_FIELDS} from '../model/interop-fields.ts'
-import {DEFAULT_MESH} from '../model/istio-policy.ts'
-import {type EndpointSlice, RESOURCES, type Service} from '../model/kube.ts'
 import type {Plan} from '../model/plan.ts'
 import {type InteropChange, planInterop} from '../model/plan-interop.ts'
 import type {ReportWarning} from '../model/report.ts'
+import {readCheckCluster} from './check-read.ts'
 import type {EnrollRequest} from './enroll.ts'
-import {type InteropDeps, readFacts, readPods} from './interop.ts'
-import {readPolicies} from './istio-policies.ts'
+import type {InteropDeps} from './interop.ts'
 
 export interface FoundChange {
   /** Null: not known, see the warnings. */
@@ -41,16 +37,6 @@ async function judge(
   plan: Plan,
   request: Pick<EnrollRequest, 'findDaemons' | 'concurrency'>,
 ): Promise<FoundChange> {
-  const {kube, signal} = deps
-  const [live, services, slices, {policies, warnings}] = await Promise.all([
-    readPods(deps, undefined),
-    kube.list<Service>(RESOURCES.services, {signal, fields: SERVICE_FIELDS}),
-    kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal, fields: SLICE_FIELDS}),
-    readPolicies(kube, signal),
-  ])
-  const facts = await readFacts(deps, request, live)
-  const pods = checkedPods(live, facts.byNode)
-  const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH
-  const cluster = {pods, services: services.items, slices: slices.items, clusterDomain}
+  const {cluster, policies, warnings} = await readCheckCluster(deps, request)
   return {interop: planInterop(cluster, plan.pods, policies), warnings}
 }

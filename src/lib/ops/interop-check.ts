@@ -2,7 +2,7 @@
 /** The job of `interop check`: which pairs of clients and services work, fail, or depend on the endpoint. */
 import {KmeshError} from '../errors.ts'
 import type {DaemonTarget} from '../model/api.ts'
-import {checkedPods, isSubject, portsFor, portsOf} from '../model/check-cluster.ts'
+import {isSubject, portsFor, portsOf} from '../model/check-cluster.ts'
 import type {CheckSubject} from '../model/check-subject.ts'
 import {
   type CheckedPod,
@@ -12,12 +12,10 @@ import {
   checkPairs,
   VERDICTS,
 } from '../model/interop-check.ts'
-import {SERVICE_FIELDS, SLICE_FIELDS} from '../model/interop-fields.ts'
-import {DEFAULT_MESH} from '../model/istio-policy.ts'
-import {type EndpointSlice, RESOURCES, type Service} from '../model/kube.ts'
+import {objectKey, type Pod} from '../model/kube.ts'
 import {compareText, type Report, type ReportWarning} from '../model/report.ts'
-import {type InteropDeps, readFacts, readPods} from './interop.ts'
-import {readPolicies} from './istio-policies.ts'
+import {readCheckCluster} from './check-read.ts'
+import type {InteropDeps} from './interop.ts'
 
 export interface CheckRequest {
   /** Undefined: every pod of `namespace`. */
@@ -39,18 +37,13 @@ export interface CheckRequest {
  * @throws KmeshError `NotFound` for a client or server that is not there; DeniedError, UnreachableError
  */
 export async function interopCheck(deps: InteropDeps, request: CheckRequest): Promise<Report<CheckItem>> {
-  const {kube, signal} = deps
-  const [live, services, slices, {policies, warnings}] = await Promise.all([
-    readPods(deps, undefined),
-    kube.list<Service>(RESOURCES.services, {signal, fields: SERVICE_FIELDS}),
-    kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal, fields: SLICE_FIELDS}),
-    readPolicies(kube, signal),
-  ])
-  const facts = await readFacts(deps, request, live)
-  const checked = checkedPods(live, facts.byNode)
-  const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH
-  const all = portsOf({pods: checked, services: services.items, slices: slices.items, clusterDomain})
-  const ports = request.server === undefined ? all : portsFor(request.server, all, live, checked)
+  const {server} = request
+  const isServer = (pod: Pod): boolean =>
+    server?.kind === 'pod' && objectKey(pod) === `${server.namespace}/${server.name}`
+  const {cluster, named, policies, errors, warnings} = await readCheckCluster(deps, request, isServer)
+  const checked = cluster.pods
+  const all = portsOf(cluster)
+  const ports = server === undefined ? all : portsFor(server, all, named, checked)
   const clients = clientsOf([...checked.values()], request)
   requireSome(request, clients, ports)
   const isListed = (verdict: CheckVerdict): boolean => request.show === 'all' || verdict !== 'works'
@@ -61,7 +54,7 @@ export async function interopCheck(deps: InteropDeps, request: CheckRequest): Pr
     kind: 'InteropCheck',
     summary: {requested, ok: requested, failed: 0, skipped: empty.length, verdicts, listed: items.length},
     items,
-    errors: facts.errors,
+    errors,
     warnings: [...warnings, ...emptyWarnings(empty)],
   }
 }
