@@ -46,7 +46,7 @@ async function namesOf({live, settings}: LiveRequest): Promise<readonly string[]
   if (live === 'nodes') return nodeNames(access)
   if (kube === undefined) return []
   if (live === 'namespaces') return objectNames(kube, RESOURCES.namespaces, signal)
-  return objectNames(kube, {...RESOURCES.pods, namespace}, signal)
+  return objectNames(kube, {...RESOURCES[live], namespace}, signal)
 }
 
 async function openAccess(settings: Settings, signal: AbortSignal) {

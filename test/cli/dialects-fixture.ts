@@ -41,10 +41,14 @@ export async function startDialectCluster(
   const shop = {
     metadata: {name: 'shop', uid: 'u-shop', resourceVersion: '1', labels: {[mode]: 'kmesh', team: 'shop'}},
   }
-  const pods = CELLS.map(({node}) => ({
+  const pods = CELLS.map(({node}, index) => ({
     metadata: {name: node, namespace: 'shop', uid: `u-${node}`, labels: {[mode]: 'none', app: 'web'}},
     spec: {nodeName: node, containers: []},
-    status: {phase: 'Running', conditions: [{type: 'Ready', status: 'True'}]},
+    status: {
+      phase: 'Running',
+      podIPs: [{ip: `10.1.0.${index}`}],
+      conditions: [{type: 'Ready', status: 'True'}],
+    },
   }))
   const web = {
     metadata: {name: 'web', namespace: 'shop'},
@@ -59,6 +63,13 @@ export async function startDialectCluster(
       targetRef: {kind: 'Pod', name: node},
     })),
   }
+  const named: Readonly<Record<string, object>> = {
+    '/api/v1/namespaces/shop': {kind: 'Namespace', ...shop},
+    '/api/v1/namespaces/shop/services/web': {kind: 'Service', ...web},
+    ...Object.fromEntries(
+      pods.map((pod) => [`/api/v1/namespaces/shop/pods/${pod.metadata.name}`, {kind: 'Pod', ...pod}]),
+    ),
+  }
   const api = await startFakeApi({
     nodes: [...daemons].map(([name, {port}]) => ({name, daemon: port, podIp: DAEMON_ADDRESS})),
     objects: {
@@ -68,10 +79,11 @@ export async function startDialectCluster(
       '/api/v1/namespaces/shop/pods': pods,
       '/api/v1/services': [web],
       '/apis/discovery.k8s.io/v1/endpointslices': [slice],
+      '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices': [slice],
     },
-    intercept: ({method, url}) =>
-      method === 'GET' && url === '/api/v1/namespaces/shop'
-        ? {status: 200, body: JSON.stringify({kind: 'Namespace', ...shop})}
+    intercept: ({method, url = ''}) =>
+      method === 'GET' && Object.hasOwn(named, url)
+        ? {status: 200, body: JSON.stringify(named[url])}
         : undefined,
   })
   const home = mkdtempSync(join(tmpdir(), 'kmt-dialects-'))

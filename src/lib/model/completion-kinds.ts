@@ -20,6 +20,7 @@ export const LIVE_KINDS = {
   nodes: {keepMs: 30 * SECOND_MS, fallback: []},
   namespaces: {keepMs: 30 * SECOND_MS, fallback: []},
   pods: {keepMs: 5 * SECOND_MS, fallback: []},
+  services: {keepMs: 30 * SECOND_MS, fallback: []},
   loggers: {keepMs: 60 * SECOND_MS, fallback: [LOGGER_BPF, LOGGER_DEFAULT]},
   maps: {keepMs: 600 * SECOND_MS, fallback: readableMaps},
   contexts: {keepMs: 5 * SECOND_MS, fallback: []},
@@ -34,6 +35,8 @@ export type LiveKind = keyof typeof LIVE_KINDS
 
 export interface ArgumentRow {
   readonly live: LiveKind
+  /** Of the words behind the first. */
+  readonly rest?: LiveKind
   /** A word may be NAME=LEVEL. */
   readonly levels?: boolean
 }
@@ -58,6 +61,7 @@ export const ARGUMENTS: Readonly<Record<string, ArgumentRow>> = {
   'log:set-level': {live: 'loggers', levels: true},
   'dump:maps': {live: 'maps'},
   'sandbox:exec': {live: 'sandboxPods'},
+  path: {live: 'pods', rest: 'services'},
 }
 
 const FLAG_VALUES: Readonly<Record<string, LiveKind>> = {

@@ -213,7 +213,8 @@ function planArgument(
     return {...base, fixed: (args[positionals.length]?.options ?? []).map((value) => ({value}))}
   }
   if (row.levels) return planLevel(positionals, base)
-  return {...base, live: row.live, exclude: positionals}
+  const live = positionals.length > 0 && row.rest !== undefined ? row.rest : row.live
+  return {...base, live, exclude: row.rest === undefined ? positionals : []}
 }
 
 /** `NAME=VALUE`, each name once. */

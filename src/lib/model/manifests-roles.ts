@@ -42,9 +42,9 @@ const USER_ROLES: readonly {
   {
     name: 'kmeshctl-check',
     namespaced: false,
-    comment: 'kmeshctl interop check, beside the two above: services and what Istio says of TLS.',
+    comment: 'kmeshctl interop check and path, beside the two above: services and what Istio says of TLS.',
     rules: [
-      rule('', ['services'], ['list']),
+      rule('', ['services'], ['get', 'list']),
       rule('discovery.k8s.io', ['endpointslices'], ['list']),
       rule('security.istio.io', ['peerauthentications'], ['list']),
       rule('networking.istio.io', ['destinationrules'], ['list']),
