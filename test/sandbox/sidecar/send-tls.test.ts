@@ -32,9 +32,11 @@ interface Case {
   readonly rules?: readonly DestinationPolicy[]
   readonly endpoints?: string
   readonly headless?: boolean
+  /** Text of the mesh configuration. */
+  readonly mesh?: string
 }
 
-function sent({peers = [], rules = [], endpoints = 'ABC', headless = false}: Case): string {
+function sent({peers = [], rules = [], endpoints = 'ABC', headless = false, mesh}: Case): string {
   const letters = [...endpoints]
   const service: Service = {
     metadata: {name: 'server', namespace: 'back'},
@@ -60,6 +62,7 @@ function sent({peers = [], rules = [], endpoints = 'ABC', headless = false}: Cas
     pods,
     peerPolicies: peers,
     destinationPolicies: rules,
+    meshConfig: mesh === undefined ? undefined : {metadata: {name: 'istio'}, data: {mesh}},
   })
   return (part.services[0]?.endpoints ?? []).map(({send}) => LETTER[send]).join('')
 }
@@ -117,6 +120,13 @@ const ROWS: readonly (readonly [string, Case, string])[] = [
   ['target port DISABLE', {peers: [peer('back', 'DISABLE', true, 8080)]}, '---'],
   ['service port DISABLE has no effect', {peers: [peer('back', 'DISABLE', true, 80)]}, 'M--'],
   ["a policy in the client's namespace", {peers: [peer('front', 'DISABLE')]}, 'M--'],
+  ['automatic mTLS off', {mesh: 'enableAutoMtls: false'}, '---'],
+  [
+    'automatic mTLS off, rule ISTIO_MUTUAL',
+    {mesh: 'enableAutoMtls: false', rules: [rule(tls('ISTIO_MUTUAL'))]},
+    'MMM',
+  ],
+  ['another mesh configuration', {mesh: 'rootNamespace: istio-system'}, 'M--'],
   ['rule DISABLE', {rules: [rule(OFF)]}, '---'],
   ['rule SIMPLE', {rules: [rule(SIMPLE)]}, 'SSS'],
   ['rule MUTUAL', {rules: [rule(tls('MUTUAL'))]}, 'TTT'],

@@ -16,8 +16,8 @@ import type {SandboxPaths} from '../state.ts'
 import type {SidecarConfig} from './config.ts'
 import {openWay, removeConfig, sidecarConfigFile, writeConfig} from './config-files.ts'
 import {DESTINATION_RULES, PEER_AUTHENTICATIONS} from './crds.ts'
-import {configPart, identityOf, type MeshView} from './make-config.ts'
-import type {DestinationPolicy, PeerPolicy} from './policy-objects.ts'
+import {type ConfigMap, configPart, identityOf, type MeshView} from './make-config.ts'
+import {type DestinationPolicy, type PeerPolicy, ROOT_NAMESPACE} from './policy-objects.ts'
 
 /** Changes that come together are one. */
 const DEBOUNCE_MS = 50
@@ -48,6 +48,7 @@ class Discovery {
   readonly #services: Informer<Service>
   readonly #slices: Informer<EndpointSlice>
   readonly #pods: Informer<Pod>
+  readonly #meshConfig: Informer<ConfigMap>
   readonly #definitions: Informer<Definition>
   /** By name of the definition; only while the API has it. */
   readonly #custom = new Map<string, Informer<KubeObject>>()
@@ -70,6 +71,10 @@ class Discovery {
         onDelete: ({metadata}) => this.#forget(metadata.uid ?? ''),
       },
     })
+    this.#meshConfig = options.informers.start<ConfigMap>(
+      {...RESOURCES.configmaps, namespace: ROOT_NAMESPACE},
+      {fieldSelector: 'metadata.name=istio', handler},
+    )
     this.#definitions = options.informers.start<Definition>(RESOURCES.customresourcedefinitions, {
       handler: {
         onChange: (definition) => this.#follow(definition),
@@ -80,7 +85,8 @@ class Discovery {
 
   close(): void {
     this.#isClosed = true
-    const all = [this.#services, this.#slices, this.#pods, this.#definitions, ...this.#custom.values()]
+    const own = [this.#services, this.#slices, this.#pods, this.#meshConfig, this.#definitions]
+    const all = [...own, ...this.#custom.values()]
     for (const informer of all) informer.close()
   }
 
@@ -170,6 +176,7 @@ class Discovery {
       slices: [...this.#slices.values()],
       pods: new Map(pods.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod])),
       peerPolicies: custom<PeerPolicy>(PEER_AUTHENTICATIONS),
+      meshConfig: this.#meshConfig.get(`${ROOT_NAMESPACE}/istio`),
       destinationPolicies: custom<DestinationPolicy>(DESTINATION_RULES),
     }
   }

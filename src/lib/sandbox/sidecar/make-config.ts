@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The configuration of one sidecar from the objects of the API; pure. */
-import type {EndpointSlice, Pod, Service, ServicePort} from '../../model/kube.ts'
+import {parse} from 'yaml'
+import type {EndpointSlice, KubeObject, Pod, Service, ServicePort} from '../../model/kube.ts'
 import {type SidecarConfig, type SidecarService, spiffeName} from './config.ts'
 import {fullName, tlsOfPort, trafficPolicyFor} from './destination-choice.ts'
 import type {DestinationPolicy, PeerPolicy} from './policy-objects.ts'
@@ -15,6 +16,12 @@ export interface MeshView {
   readonly pods: ReadonlyMap<string, Pod>
   readonly peerPolicies: readonly PeerPolicy[]
   readonly destinationPolicies: readonly DestinationPolicy[]
+  /** ConfigMap `istio` of the root namespace, if there is one. */
+  readonly meshConfig?: ConfigMap | undefined
+}
+
+export interface ConfigMap extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>
 }
 
 type Part = Pick<SidecarConfig, 'identity' | 'receive' | 'services'>
@@ -55,7 +62,11 @@ function servicePart(client: Pod, service: Service, port: ServicePort, view: Mes
     view.destinationPolicies,
   )
   const tls = tlsOfPort(policy, port.port)
-  const facts = {headless, namespaceMode: namespaceMode(namespace, view.peerPolicies)}
+  const facts = {
+    headless,
+    namespaceMode: namespaceMode(namespace, view.peerPolicies),
+    autoMtls: isAutoMtls(view.meshConfig),
+  }
   const sends = sendTo(facts, tls, backends)
   const peers = [...new Set(backends.flatMap(({identity}) => identity ?? []))]
   return {
@@ -72,6 +83,16 @@ function servicePart(client: Pod, service: Service, port: ServicePort, view: Mes
       send: sends[index] ?? 'none',
       peers: sends[index] === 'mtls' ? peers : [],
     })),
+  }
+}
+
+/** On unless the mesh says otherwise; what cannot be read says nothing. */
+function isAutoMtls(map: ConfigMap | undefined): boolean {
+  try {
+    const mesh = parse(map?.data?.['mesh'] ?? '') as {enableAutoMtls?: unknown} | null
+    return mesh?.enableAutoMtls !== false
+  } catch {
+    return true
   }
 }
 

@@ -19,6 +19,8 @@ export interface ServiceFacts {
   readonly headless: boolean
   /** Of the service's namespace, inherited from the mesh: pods' own policies do not count. */
   readonly namespaceMode: Mode
+  /** Of the mesh: without it nothing is encrypted that no rule names. */
+  readonly autoMtls: boolean
 }
 
 const BY_MODE: Readonly<Record<string, Send>> = {
@@ -38,7 +40,7 @@ function forced(settings: TlsSettings | undefined): Send | undefined {
 export function sendTo(service: ServiceFacts, tls: PortTls, endpoints: readonly EndpointFacts[]): Send[] {
   const written = forced(tls.settings)
   if (written !== undefined) return endpoints.map(() => written)
-  if (service.namespaceMode === 'DISABLE') return endpoints.map(() => 'none')
+  if (!service.autoMtls || service.namespaceMode === 'DISABLE') return endpoints.map(() => 'none')
   const hasSidecar = ({tlsMode}: EndpointFacts): boolean => tlsMode === 'istio'
   if (service.headless) {
     const all = endpoints.every(hasSidecar)
