@@ -54,6 +54,18 @@ describe('order', () => {
   })
 })
 
+test('labelled again while the rules go out: captured when they are in again, not before', async () => {
+  const stage = new BypassStage(ENROLLED)
+  const {rules, clock, cookies} = stage.world
+  rules.onCall = () => clock.sleep(70)
+  await stage.start()
+  await stage.label({}, 20)
+  await stage.label(ENROLLED, 20)
+  assert.deepEqual(cookies(), [])
+  await clock.advance(1000)
+  assert.equal(stage.state(), BOTH)
+})
+
 describe('labels', () => {
   test('bypass alone: rules without the kernel, at any time', async () => {
     const stage = new BypassStage()
@@ -238,5 +250,9 @@ describe('namespaces', () => {
     await stage.world.clock.advance(5000)
     assert.deepEqual([agent.report(), agent.problems(), stage.world.cookies()], [[], [], []])
     assert.equal(stage.world.rules.calls.includes('remove 7'), false)
+    let looks = 0
+    stage.world.node.cookie = () => BigInt((looks += 1))
+    await stage.world.clock.advance(100_000)
+    assert.equal(looks, 0)
   })
 })

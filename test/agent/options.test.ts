@@ -31,6 +31,14 @@ test('off is off, by flag and by environment; the flag wins', () => {
   assert.notEqual(cniOf(['--cni=on'], {KMESH_CNI: 'off'}), undefined)
 })
 
+test('sidecars are short-circuited unless they are to be left alone', () => {
+  const policyOf = (args: string[], env = {}) => parseOptions(args, {NODE_NAME: 'n1', ...env}).sidecarPolicy
+  assert.equal(policyOf([]), 'bypass')
+  assert.equal(policyOf(['--sidecar-policy=exclude']), 'exclude')
+  assert.equal(policyOf([], {KMESH_SIDECAR_POLICY: 'exclude'}), 'exclude')
+  assert.throws(() => policyOf(['--sidecar-policy=off']), /'off' is not one of bypass, exclude/)
+})
+
 test('wrong values are named', () => {
   const cases: [string[], RegExp][] = [
     [['--cni=maybe'], /--cni: 'maybe' is not one of on, off/],

@@ -99,8 +99,12 @@ function clusterOf({cluster}: World): ReturnType<CniParts['openCluster']> {
   }
 }
 
-function cache(pods: Record<string, boolean>, namespaces: readonly string[] = []): string {
-  return JSON.stringify({version: 1, writtenAt: '2026-01-01T00:00:00Z', namespaces, pods})
+function cache(
+  pods: Record<string, boolean>,
+  namespaces: readonly string[] = [],
+  sidecarPolicy?: string,
+): string {
+  return JSON.stringify({version: 1, writtenAt: '2026-01-01T00:00:00Z', sidecarPolicy, namespaces, pods})
 }
 
 const DONE: SocketAnswer = {status: 200, body: {enrolled: true, rule: 'NamespaceLabel', cookie: '7'}}
@@ -117,7 +121,14 @@ test('away: who says that the pod is in the mesh', async () => {
     annotations: {'kubernetes.io/config.hash': 'uid-web'},
   })
   const host = pod('shop/web', [], {labels: KMESH, spec: {hostNetwork: true}})
+  const beside = pod('shop/web', [], {labels: KMESH, annotations: {'sidecar.istio.io/status': '{}'}})
+  const besideIn = (policy?: string) => ({cache: cache({}, [], policy), cluster: {pods: [beside]}})
   const rows: [string, World, number][] = [
+    ['sidecar, short-circuited', besideIn('bypass'), 11],
+    ['sidecar, left alone', besideIn('exclude'), 0],
+    ['sidecar, file of an agent that knew no bypass', besideIn(), 0],
+    ['sidecar, no file', {cluster: {pods: [beside]}}, 11],
+    ['sidecar, a policy that is none', besideIn('maybe'), 11],
     ['file: yes', {cache: cache({'uid-web': true})}, 11],
     ['file: no, although the namespace is in', {cache: cache({'uid-web': false}, ['shop'])}, 0],
     ['file before cluster', {cache: cache({'uid-web': false}), cluster: {pods: [labelled]}}, 0],

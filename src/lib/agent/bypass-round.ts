@@ -34,7 +34,7 @@ export class BypassRound {
     const path = pathTo(place, this.#parts.netns)
     place.isLost = path === undefined
     if (path === undefined) {
-      this.#parts.seek(place.record)
+      if (place.members.size > 0) this.#parts.seek(place.record)
       return
     }
     await (isWanted(place) ? this.#putIn(place, path) : this.#takeOut(place, path))

@@ -191,8 +191,7 @@ export class SidecarBypass {
         await this.#round.run(place)
       }
       if (place.isLost) {
-        const error = new KmeshError('no path leads to its network namespace', {code: 'NamespaceGone'})
-        for (const {reject} of place.waiters.splice(0)) reject(error)
+        this.#lost(place)
         return
       }
       place.attempts = 0
@@ -204,6 +203,12 @@ export class SidecarBypass {
     } finally {
       place.isRunning = false
     }
+  }
+
+  #lost(place: Place): void {
+    const error = new KmeshError('no path leads to its network namespace', {code: 'NamespaceGone'})
+    for (const {reject} of place.waiters.splice(0)) reject(error)
+    if (place.members.size === 0) this.#forget(place)
   }
 
   #failed(place: Place, error: unknown): void {
