@@ -20,8 +20,9 @@ export function openWay(paths: Pick<SandboxPaths, 'runDir'>): void {
 /** Replaces it in one step. */
 export function writeConfig(file: string, config: SidecarConfig): void {
   const directory = dirname(file)
-  mkdirSync(directory, {recursive: true, mode: 0o700})
-  chownSync(directory, PROXY_USER, PROXY_USER)
+  // The proxy may look, and put nothing in the way of a writer who is root.
+  mkdirSync(directory, {recursive: true, mode: 0o750})
+  chownSync(directory, 0, PROXY_USER)
   const temporary = `${file}.new`
   writeFileSync(temporary, JSON.stringify(config), {mode: 0o600, flush: true})
   chownSync(temporary, PROXY_USER, PROXY_USER)
