@@ -11,6 +11,7 @@ const CLOSE_LIST = 93
 const OPEN_OBJECT = 123
 const CLOSE_OBJECT = 125
 const BLANK = 32
+const SHORT_BYTES = 48
 
 /** A member that is wanted; `tree` undefined: whole. */
 interface Wanted {
@@ -166,8 +167,12 @@ class Cutter {
 
   private copy(start: number, end: number): number {
     if (end > this.end) return end
-    this.bytes.copyWithin(this.written, start, end)
-    this.written += end - start
+    const {bytes, written} = this
+    const length = end - start
+    // Most are names and words: for them the call costs more than the copy.
+    if (length > SHORT_BYTES) bytes.copyWithin(written, start, end)
+    else for (let at = 0; at < length; at += 1) bytes[written + at] = bytes[start + at] as number
+    this.written = written + length
     return end
   }
 

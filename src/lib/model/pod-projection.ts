@@ -30,7 +30,7 @@ export const POD_FIELDS = {
     deletionTimestamp: true,
     labels: true,
     annotations: Object.fromEntries(ANNOTATIONS.map((name) => [name, true as const])),
-    ownerReferences: true,
+    ownerReferences: {kind: true, name: true, controller: true},
     managedFields: {time: true, fieldsV1: {'f:metadata': {'f:labels': {[`f:${DATAPLANE_LABEL}`]: true}}}},
   },
   spec: {
