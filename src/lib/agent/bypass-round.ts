@@ -91,7 +91,7 @@ export class BypassRound {
   }
 
   #strike({members}: Place): void {
-    for (const uid of members.keys()) this.#parts.state.delete(uid)
+    for (const uid of members.keys()) this.#parts.state.clear(uid)
     this.#parts.state.save()
   }
 }

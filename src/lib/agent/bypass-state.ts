@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Pods that may have rules of ours in their network namespace, on disk before the first rule and until the last is gone. */
+import {BYPASS_ANNOTATION, BYPASS_ON} from '../model/bypass.ts'
 import type {Log, StateFiles} from '../ports.ts'
 import {entriesOf, Table} from './enroll-state.ts'
 import {kubeletUid, type PodRecord} from './pod-record.ts'
@@ -17,6 +18,7 @@ export interface BypassedPod {
 
 export class BypassState {
   readonly #pods: Table<BypassedPod>
+  readonly #cleared = new Set<string>()
   readonly #files: StateFiles
 
   constructor(files: StateFiles, log: Log) {
@@ -24,8 +26,10 @@ export class BypassState {
     this.#pods = new Table(BYPASSED_FILE, keptBypassed(files, log))
   }
 
-  has(uid: string): boolean {
-    return this.#pods.get(uid) !== undefined
+  /** Noted, or told by the annotation of an agent whose notes are lost. */
+  mayHaveRules({uid, pod}: PodRecord): boolean {
+    if (this.#pods.get(uid) !== undefined) return true
+    return !this.#cleared.has(uid) && pod.metadata.annotations?.[BYPASS_ANNOTATION] === BYPASS_ON
   }
 
   add({uid, pod, netnsPath}: PodRecord): void {
@@ -34,8 +38,16 @@ export class BypassState {
     this.#pods.set(uid, {namespace, pod: name, processUid: kubeletUid(pod), ...path})
   }
 
-  delete(uid: string): void {
+  /** It has none any more, whatever its annotation still says. */
+  clear(uid: string): void {
     this.#pods.delete(uid)
+    this.#cleared.add(uid)
+  }
+
+  /** The pod is gone. */
+  forget(uid: string): void {
+    this.#pods.delete(uid)
+    this.#cleared.delete(uid)
   }
 
   keepOnly(isKnown: (uid: string) => boolean): void {

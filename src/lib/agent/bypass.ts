@@ -9,7 +9,7 @@
  * first out of the map, then without the rules. Open connections keep their way: nat looks at first packets only.
  */
 import {KmeshError, messageOf} from '../errors.ts'
-import {BYPASS_ANNOTATION, BYPASS_ON, type BypassEntry} from '../model/bypass.ts'
+import type {BypassEntry} from '../model/bypass.ts'
 import type {Clock, Log, Netns, SidecarRules, StateFiles} from '../ports.ts'
 import {
   type BypassStanding,
@@ -53,8 +53,6 @@ export class SidecarBypass {
   readonly #places = new Map<string, Place>()
   /** By uid. */
   readonly #cookies = new Map<string, string>()
-  /** Uids: this agent has taken the rules out, whatever the annotation still says. */
-  readonly #cleared = new Set<string>()
   readonly #round: BypassRound
   readonly #queue = new BypassQueue<Place>(PARALLEL, (place) => this.#run(place))
   #isStopped = false
@@ -88,7 +86,7 @@ export class SidecarBypass {
     if (isFinal || this.#cookies.get(uid) !== cookie) this.leave(uid, true, !isFinal)
     if (cookie === null || isFinal) return
     const known = this.#places.get(cookie)
-    if (known === undefined && !wanted && !this.#mayHaveRules(record)) return
+    if (known === undefined && !wanted && !this.#state.mayHaveRules(record)) return
     const place = known ?? placeOf(cookie, record)
     this.#places.set(cookie, place)
     this.#cookies.set(uid, cookie)
@@ -148,21 +146,12 @@ export class SidecarBypass {
   leave(uid: string, isGone: boolean, keepsNote = false): void {
     const place = this.#places.get(this.#cookies.get(uid) ?? '')
     this.#cookies.delete(uid)
-    if (!keepsNote) this.#strike(uid)
+    if (!keepsNote) this.#state.forget(uid)
     if (place === undefined) return
     const before = isWanted(place)
     place.members.delete(uid)
     if (place.members.size === 0 && (isGone || place.standing === 'out')) this.#forget(place)
     else if (before !== isWanted(place)) this.#schedule(place)
-  }
-
-  #strike(uid: string): void {
-    this.#cleared.delete(uid)
-    this.#state.delete(uid)
-  }
-
-  #mayHaveRules({uid, pod}: PodRecord): boolean {
-    return this.#state.has(uid) || (!this.#cleared.has(uid) && isShownEnabled(pod.metadata.annotations))
   }
 
   #placeOf({cookie}: PodRecord): Place | undefined {
@@ -184,11 +173,14 @@ export class SidecarBypass {
 
   async #run(place: Place): Promise<void> {
     place.isRunning = true
-    const {standing, problem} = place
+    // The same at the end as at the beginning may have been another one in between, of which pods were told.
+    let isNew = place.problem !== undefined
     try {
       while (place.isDue && !this.#isStopped) {
         place.isDue = false
+        const {standing} = place
         await this.#round.run(place)
+        isNew ||= standing !== place.standing
       }
       if (place.isLost) {
         this.#lost(place)
@@ -197,11 +189,13 @@ export class SidecarBypass {
       place.attempts = 0
       place.problem = undefined
       for (const {resolve} of place.waiters.splice(0)) resolve()
-      if (standing !== place.standing || problem !== undefined) this.#tell(place)
+      if (isNew) this.#tell(place)
     } catch (error) {
       this.#failed(place, error)
     } finally {
       place.isRunning = false
+      // Wished for by those who were told.
+      if (place.isDue && place.attempts === 0) this.#schedule(place)
     }
   }
 
@@ -234,7 +228,6 @@ export class SidecarBypass {
 
   #takenOut(place: Place): void {
     const records = recordsOf(place)
-    for (const {uid} of records) this.#cleared.add(uid)
     if (!place.isDue) this.#forget(place)
     this.#parts.onChange(records)
   }
@@ -250,8 +243,4 @@ export class SidecarBypass {
       })
     }
   }
-}
-
-function isShownEnabled(annotations: Readonly<Record<string, string>> | undefined): boolean {
-  return annotations?.[BYPASS_ANNOTATION] === BYPASS_ON
 }
