@@ -8,6 +8,7 @@ import {createServer} from 'node:http'
 import {type AddressInfo, connect} from 'node:net'
 import {join} from 'node:path'
 import {type WebSocket, WebSocketServer} from 'ws'
+import type {SidecarPolicy} from '../../src/lib/model/api.ts'
 import {decideEnrollment} from '../../src/lib/model/enrollment.ts'
 import {type Namespace, type Pod, RESOURCES} from '../../src/lib/model/kube.ts'
 import type {Kube} from '../../src/lib/ports.ts'
@@ -24,6 +25,8 @@ export interface NodeOptions {
   readonly daemon: 'own' | 'go' | 'none' | 'gone' | GoVersion
   /** After so long the agent acts on a label. */
   readonly delayMs?: number
+  /** Of an own daemon; default `exclude`. */
+  readonly sidecarPolicy?: SidecarPolicy
 }
 
 export interface Mesh {
@@ -46,11 +49,11 @@ export async function startMesh(nodes: Readonly<Record<string, NodeOptions>>): P
   const mesh = {api, kube, ...objectsOf(kube)}
   await addNodes(kube, ...Object.keys(nodes))
   await mesh.addNamespace('kmesh-system')
-  for (const [node, {daemon, delayMs = 150}] of Object.entries(nodes)) {
+  for (const [node, {daemon, delayMs = 150, sidecarPolicy = 'exclude'}] of Object.entries(nodes)) {
     if (daemon === 'none') continue
     await mesh.addPod('kmesh-system', `kmesh-${node}`, node, {labels: {app: 'kmesh'}})
     if (daemon === 'gone') continue
-    const started = await startNodeDaemon(kube, node, daemon, delayMs)
+    const started = await startNodeDaemon(kube, node, daemon, {delayMs, sidecarPolicy})
     daemons.push(started)
     ports.set(`kmesh-${node}`, started.port)
   }
@@ -69,9 +72,9 @@ function startNodeDaemon(
   kube: Kube,
   node: string,
   daemon: 'own' | 'go' | GoVersion,
-  delayMs: number,
+  agent: AgentOptions,
 ): Promise<Pick<FakeDaemon, 'port' | 'close'>> {
-  if (daemon === 'own') return startAgent(kube, node, delayMs)
+  if (daemon === 'own') return startAgent(kube, node, agent)
   return daemon === 'go' ? startGoDaemon() : startDaemon({version: daemon, mode: 'dual-engine'})
 }
 
@@ -100,8 +103,21 @@ function objectsOf(kube: Kube): Pick<Mesh, 'addNamespace' | 'addPod' | 'label'> 
   }
 }
 
+interface AgentOptions {
+  readonly delayMs: number
+  readonly sidecarPolicy: SidecarPolicy
+}
+
+const VERSION = {
+  gitVersion: '0.1.0',
+  mode: 'dual-engine',
+  capabilities: ['mapKeys', 'ttl', 'enrollment'],
+  existingPods: 'live',
+}
+
 /** Captures and releases by the labels, `delayMs` after it has seen them first; writes the annotation then. */
-async function startAgent(kube: Kube, node: string, delayMs: number): Promise<FakeDaemon> {
+async function startAgent(kube: Kube, node: string, agent: AgentOptions): Promise<FakeDaemon> {
+  const {delayMs, sidecarPolicy} = agent
   const seen = new Map<string, {intent: boolean; sinceMs: number; captured: boolean}>()
   const look = async (): Promise<object[]> => {
     const [pods, namespaces] = await Promise.all([
@@ -111,7 +127,7 @@ async function startAgent(kube: Kube, node: string, delayMs: number): Promise<Fa
     const labels = new Map(namespaces.items.map((item) => [item.metadata.name, item.metadata.labels]))
     return pods.items.map((pod) => {
       const {uid = '', name, namespace} = pod.metadata
-      const {enroll: intent, rule} = decideEnrollment(pod, labels.get(namespace))
+      const {enroll: intent, rule} = decideEnrollment(pod, labels.get(namespace), sidecarPolicy)
       let state = seen.get(uid) ?? {intent: false, sinceMs: 0, captured: false}
       if (state.intent !== intent) state = {...state, intent, sinceMs: Date.now()}
       if (Date.now() - state.sinceMs >= delayMs) state.captured = state.intent
@@ -134,6 +150,10 @@ async function startAgent(kube: Kube, node: string, delayMs: number): Promise<Fa
   }
   return startOwnDaemon({
     override: (request, response) => {
+      if (request.url === '/version') {
+        response.end(JSON.stringify({...VERSION, sidecarPolicy}))
+        return true
+      }
       if (request.url !== '/debug/enrollment') return false
       void look().then((entries) => response.end(JSON.stringify(entries)))
       return true
