@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Should the agent capture this pod now, and short-circuit its sidecar? The mesh's rule, with what options add. */
 import type {SidecarPolicy} from '../model/api.ts'
-import {asksForBypass, hasOrGetsSidecar} from '../model/bypass-wish.ts'
+import {isBypassAsked, hasOrGetsSidecar} from '../model/bypass-wish.ts'
 import {DATAPLANE_LABEL, decideEnrollment, isKmesh} from '../model/enrollment.ts'
 import type {Namespace, Pod} from '../model/kube.ts'
 import {isFinished} from './desired.ts'
@@ -29,7 +29,7 @@ export function decidePod(
   const {enroll, rule} = decideCapture(pod, uid, namespace, remembered, policy)
   if (isFinished(pod)) return {enroll: false, rule, bypass: false}
   const labels = namespace?.metadata.labels
-  const isAsked = (enroll && policy === 'bypass') || asksForBypass(pod.metadata.labels, labels)
+  const isAsked = (enroll && policy === 'bypass') || isBypassAsked(pod.metadata.labels, labels)
   return {enroll, rule, bypass: isAsked && hasOrGetsSidecar(pod, labels)}
 }
 

@@ -7,7 +7,7 @@ import {decideInjection} from './sidecar.ts'
 const BYPASS_LABEL_ON = 'enabled'
 
 /** The pod's own label, whatever its value, beats the namespace's. */
-export function asksForBypass(podLabels: Labels, namespaceLabels: Labels): boolean {
+export function isBypassAsked(podLabels: Labels, namespaceLabels: Labels): boolean {
   return (podLabels?.[SIDECAR_BYPASS_LABEL] ?? namespaceLabels?.[SIDECAR_BYPASS_LABEL]) === BYPASS_LABEL_ON
 }
 
