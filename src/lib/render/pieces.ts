@@ -24,7 +24,9 @@ export async function* piecesOf<T>(
     yield* yamlDocument(report, context.nowMs, texts)
   } else if (isLarge && (format === 'table' || format === 'wide')) {
     const lines = new TableLines(view.columns, {...context, wide: format === 'wide'})
-    yield* lines.text(items.map((item) => lines.pack(item)))
+    // Once for the widths and once for the text: rows of a large table weigh more than its items.
+    for (const item of items) lines.pack(item)
+    yield* lines.text(rowsOf(items, lines))
   } else yield await FORMATS[format].render(report, view, context)
 }
 
@@ -81,4 +83,8 @@ function* parts<T>(
 ): Generator<string, void, undefined> {
   for (let start = 0; start < items.length; start += PIECE_ITEMS)
     yield textOf(items.slice(start, start + PIECE_ITEMS))
+}
+
+function* rowsOf<T>(items: readonly T[], lines: TableLines<T>): Generator<string, void, undefined> {
+  for (const item of items) yield lines.pack(item)
 }
