@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Should the agent capture this pod now, and short-circuit its sidecar? The mesh's rule, with what options add. */
 import type {SidecarPolicy} from '../model/api.ts'
-import {isBypassAsked, hasOrGetsSidecar} from '../model/bypass-wish.ts'
+import {hasOrGetsSidecar, isBypassAsked} from '../model/bypass-wish.ts'
 import {DATAPLANE_LABEL, decideEnrollment, isKmesh} from '../model/enrollment.ts'
 import type {Namespace, Pod} from '../model/kube.ts'
 import {isFinished} from './desired.ts'
