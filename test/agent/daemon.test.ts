@@ -22,6 +22,7 @@ let fixture: KernelFixture
 let folder: string
 let api: HttpApi
 let podProcess: ChildProcess
+let inside: string
 let port: number
 const children: ChildProcess[] = []
 
@@ -34,9 +35,11 @@ before(async () => {
   await api.start(join(folder, 'kubeconfig'))
   api.put('namespaces', namespace('shop', 'kmesh'))
   api.put('services', service('shop/web', ['10.96.0.1'], [{port: 80, targetPort: 8080}]))
-  api.put('pods', pod('shop/web-1', ['10.244.0.7'], {uid: UID}))
+  // Beside a sidecar, which is short-circuited first.
+  const annotations = {'sidecar.istio.io/status': '{}'}
+  api.put('pods', pod('shop/web-1', ['10.244.0.7'], {uid: UID, annotations}))
   api.put('endpointslices', slice('shop/web-a', 'web', ['web-1=10.244.0.7']))
-  const inside = fixture.addNamespace('pod')
+  inside = fixture.addNamespace('pod')
   podProcess = spawn('nsenter', [`--net=${inside}`, 'sleep', '600'])
   writeFileSync(join(fixture.addCgroup(`pod${UID}`), 'cgroup.procs'), String(podProcess.pid))
 })
@@ -98,6 +101,14 @@ async function isCaptured(): Promise<boolean> {
   return entry?.captured === true && (await ask(port, 'GET', '/debug/ready')).status === 200
 }
 
+/** Rules of ours in the pod's namespace, IPv4, iptables-nft. */
+function rulesInside(): string[] {
+  const saved = execFileSync('nsenter', [`--net=${inside}`, 'iptables-nft-save', '-t', 'nat'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).toString()
+  return saved.split('\n').filter((line) => line.includes('-j RETURN'))
+}
+
 function mapPin(name: string): string {
   return join(fixture.bpffs, 'bpf_kmesh_workload/map', name)
 }
@@ -118,6 +129,9 @@ test('load, capture, crash, adopt, stop, uninstall', {skip, timeout: 120_000}, a
     'it is annotated',
     () => api.get('pods', 'shop/web-1')?.metadata.annotations?.['kmesh.net/redirection'] === 'enabled',
   )
+  const ofBypass = () => api.get('pods', 'shop/web-1')?.metadata.annotations?.['kmesh.net/sidecar-bypass']
+  await until('it shows the short-circuit', () => ofBypass() === 'enabled')
+  assert.equal(rulesInside().length, 2)
   const lease = JSON.stringify({name: 'bpf', level: 'debug', ttlSeconds: 600})
   assert.equal((await ask(port, 'POST', '/debug/loggers', lease)).body, 'set BPF Log Level: 3\n')
   const before = MAP_NAMES.map(mapState)
@@ -132,6 +146,7 @@ test('load, capture, crash, adopt, stop, uninstall', {skip, timeout: 120_000}, a
   await t.test('kill -9: everything stays in the kernel', async () => {
     await end(first, 'SIGKILL')
     assert.deepEqual(MAP_NAMES.map(mapState), before)
+    assert.equal(rulesInside().length, 2)
   })
 
   const second = daemon()
@@ -162,6 +177,7 @@ test('load, capture, crash, adopt, stop, uninstall', {skip, timeout: 120_000}, a
     assert.equal(status, 0, text)
     assert.equal(readdirSync(fixture.bpffs).includes('bpf_kmesh_workload'), false)
     assert.equal(api.get('pods', 'shop/web-1')?.metadata.annotations?.['kmesh.net/redirection'], undefined)
+    assert.deepEqual([rulesInside(), ofBypass()], [[], undefined])
     assert.deepEqual(readdirSync(join(folder, 'state')), [])
     assert.equal((await finished(daemon('uninstall'))).status, 0)
   })
