@@ -39,3 +39,37 @@ for (const {node, version} of CELLS) {
     assert.equal(code, 0)
   })
 }
+
+test('as a table: states by signs, one closing sentence; -o jsonl: a line each', async () => {
+  cluster.reset()
+  const node = CELLS[0]?.node
+  const {code, stdout, stderr} = await cluster.run(['path', `shop/${node}`, 'shop/web'])
+  assert.equal(stderr, '')
+  assert.match(stdout, /^managed +\? unknown /m)
+  assert.match(stdout, /^frontend +\. skipped /m)
+  assert.match(stdout, /^receives +\+ ok /m)
+  assert.match(stdout, /one of 12 pods of shop\/web, chosen by kube service routing: [^;]+; it works\n$/)
+  assert.equal(code, 0)
+  const lines = await cluster.run(['path', `shop/${node}`, '10.96.0.80:80', '-o', 'jsonl'])
+  assert.deepEqual(
+    lines.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).type),
+    ['ITEM', 'SUMMARY'],
+  )
+})
+
+test('a predicted failure is exit status 3; --trace outside a sandbox is refused before anything is asked', async () => {
+  cluster.reset()
+  const client = `shop/${CELLS[0]?.node}`
+  const failing = await cluster.run(['path', client, 'shop/web:81'])
+  assert.match(failing.stdout, /it fails; found: NoServicePort\n$/)
+  assert.equal(failing.code, 3)
+  const refused = await cluster.run(['path', client, 'shop/web:80', '--trace'])
+  assert.match(
+    refused.stderr,
+    /^error: --trace connects for real, in a sandbox only: https:\S+ is none on this machine/,
+  )
+  assert.deepEqual([refused.code, refused.stdout], [2, ''])
+})

@@ -173,3 +173,11 @@ export function strayBackend(maps: NodeMaps, address: string, unused: string): D
   )
   return {name: 'backend of a pod with another address', code: 'BackendAddressDiffers', undo}
 }
+
+export function removedFrontend(maps: NodeMaps, address: string): Damaged {
+  return {
+    name: 'frontend removed',
+    code: 'FrontendMissing',
+    undo: change(maps, FRONTEND, {address}, () => undefined),
+  }
+}

@@ -11,37 +11,30 @@ import {type Pod, RESOURCES, type Service} from '../../src/lib/model/kube.ts'
 import type {PathItem} from '../../src/lib/model/path.ts'
 import type {PathAddress} from '../../src/lib/model/path-connect.ts'
 import {hostPort} from '../../src/lib/model/path-sentence.ts'
-import {parsePathSubject} from '../../src/lib/model/path-subject.ts'
 import {traceOf} from '../../src/lib/model/path-trace.ts'
-import {daemonTargets} from '../../src/lib/ops/enroll-facts.ts'
-import {findPath} from '../../src/lib/ops/path.ts'
-import type {AdminDialer, Log} from '../../src/lib/ports.ts'
+import type {AdminDialer} from '../../src/lib/ports.ts'
 import {SeededRandom} from '../model/random.ts'
 import {eventually, pinOf, SANDBOX_ONLY, type Sandbox, sandboxUp} from './harness.ts'
+import {askPath, connectionsFor} from './path-ask.ts'
 import {Connector} from './path-clients.ts'
-import {type Damaged, damage, type NodeMaps, strayBackend, strayFrontend} from './path-corrupt.ts'
+import {
+  type Damaged,
+  damage,
+  type NodeMaps,
+  removedFrontend,
+  strayBackend,
+  strayFrontend,
+} from './path-corrupt.ts'
 import {CLIENTS, createWorld, NAMESPACES, WORLD_SERVICES} from './path-world.ts'
 
 const CASES = 200
-const CONNECTIONS = 4
 /** A port that no service has. */
 const NO_PORT = 4242
 const LIMIT_MS = 5000
 /** Of connections that are said to fail: some addresses answer nothing. */
 const SHORT_LIMIT_MS = 300
 
-const nothing = () => undefined
-const log: Log = {trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing}
-
 type Client = (typeof CLIENTS)[number]
-
-/** So many that a way which is there is missed once in 10 million times. */
-function connectionsFor({verdict, ways}: PathItem): number {
-  if (verdict !== 'works') return verdict === 'fails' ? 2 : CONNECTIONS
-  const all = ways.reduce((sum, {weight}) => sum + weight, 0)
-  const rarest = Math.min(...ways.map(({weight}) => weight / all))
-  return rarest === 1 ? CONNECTIONS : Math.ceil(Math.log(1e-7) / Math.log(1 - rarest))
-}
 
 interface Server {
   readonly text: string
@@ -99,26 +92,8 @@ suite('path', {skip: SANDBOX_ONLY}, () => {
 
   const mapsOf = (node: string): NodeMaps => ({bpf, pin: (map) => pinOf(sandbox, node, map)})
 
-  async function path(
-    {namespace, name}: Client,
-    server: string,
-    family?: 4 | 6,
-  ): Promise<readonly PathItem[]> {
-    const {signal} = new AbortController()
-    const access = {kube: sandbox.kube, dialer, clock, log, signal, concurrency: 4, choice: CHOICE}
-    const report = await findPath(
-      {kube: sandbox.kube, dialer, clock, signal},
-      {
-        client: {namespace, name},
-        subject: parsePathSubject(server, namespace),
-        family,
-        findDaemons: () => daemonTargets(access),
-        concurrency: 4,
-      },
-    )
-    assert.deepEqual(report.errors, [])
-    return report.items
-  }
+  const path = (one: Client, server: string, family?: 4 | 6) =>
+    askPath({kube: sandbox.kube, dialer, clock}, one, server, family)
 
   /** What is called: a service by name, its address, or a pod by address; some with a port that is not there. */
   function randomServer(): Server {
@@ -232,6 +207,23 @@ suite('path', {skip: SANDBOX_ONLY}, () => {
     assert.ok(damages.length >= 10, `too few kinds of damage: ${damages}`)
   })
 
+  test('--trace connects by the echo program and agrees; exit status 3 for a damaged entry', async () => {
+    const one = CLIENTS[0] as Client
+    const words = ['path', `${one.namespace}/${one.name}`, 'plain/s3:web', '--trace']
+    const {items} = await sandbox.json(...words)
+    assert.deepEqual([items[0].trace.agrees, items[0].trace.connections], [true, 6])
+    const {address} = items[0].destination
+    const damaged = removedFrontend(mapsOf(one.node), address)
+    try {
+      const {code, stdout} = await sandbox.kmeshctl(...words)
+      assert.equal(code, 3)
+      assert.match(stdout, /^frontend +- missing /m)
+      assert.match(stdout, /found: FrontendMissing\ntrace: 6 connections, to \S+:80 \(6\); .*\+ agrees\n$/)
+    } finally {
+      damaged.undo()
+    }
+  })
+
   test('a frontend of an address that nobody has is named, and followed as connections are', async () => {
     const one = CLIENTS[0] as Client
     const {address: vip, port} = addresses.find(({address}) => !address.includes(':')) as {
@@ -254,12 +246,3 @@ suite('path', {skip: SANDBOX_ONLY}, () => {
     }
   })
 })
-
-const CHOICE = {
-  daemonUrl: undefined,
-  nodes: [],
-  nodeSelector: undefined,
-  allNodes: false,
-  meshNamespace: 'kmesh-system',
-  daemonSelector: 'app=kmesh',
-}
