@@ -79,9 +79,11 @@ function sentWith(
 ): Sent | null {
   const forced = FORCED[mode ?? '']
   if (forced !== undefined) return forced
-  if (replaced === 'SIMPLE' || replaced === 'DISABLE') return 'plain'
   if (!isAutomatic(policies, service)) return 'plain'
-  return automatic(policies, service, endpoint, all, replaced !== 'ISTIO_MUTUAL')
+  if (service.isHeadless) return ofHeadless(all)
+  // Endpoints are compared with the top level all the same: with any other TLS than Istio's none of them has it.
+  if (replaced !== undefined && replaced !== 'ISTIO_MUTUAL') return 'plain'
+  return automatic(policies, endpoint, replaced === undefined)
 }
 
 function isAutomatic({mesh, peerAuthentications}: IstioPolicies, service: CalledService): boolean {
@@ -92,12 +94,9 @@ function isAutomatic({mesh, peerAuthentications}: IstioPolicies, service: Called
 
 function automatic(
   {mesh, peerAuthentications}: IstioPolicies,
-  {isHeadless}: CalledService,
   endpoint: CalledEndpoint,
-  all: readonly CalledEndpoint[],
   honoursWorkload: boolean,
-): Sent | null {
-  if (isHeadless) return ofHeadless(all)
+): Sent {
   if (tlsMode(endpoint) !== 'istio') return 'plain'
   const {mode} = effectiveMtls(peerAuthentications, endpoint, endpoint.targetPort, mesh)
   return honoursWorkload && mode === 'DISABLE' ? 'plain' : 'mtls'

@@ -41,11 +41,12 @@ export function destinationRuleFor(
   for (const place of places) {
     const isOwn = place === client.namespace
     const usable = rules.filter(
-      (rule) =>
-        rule.metadata.namespace === place &&
-        (isOwn || (!hasSelector(rule.spec?.workloadSelector) && isExported(rule, client.namespace))),
+      (rule) => rule.metadata.namespace === place && (isOwn ? isForOwn(rule) : isForOthers(rule)),
     )
-    const closest = closestHost(usable, service.host, mesh)
+    // The closest host decides first, also one that is exported to others than the client.
+    const closest = closestHost(usable, service.host, mesh).filter(
+      (rule) => isOwn || isExported(rule, client.namespace),
+    )
     if (closest.length > 0) return choose(closest, client)
   }
   return undefined
@@ -128,6 +129,18 @@ function choose(rules: readonly DestinationRule[], client: RuleClient): Destinat
   const winner = policy ?? oldest
   const subsets = candidates.flatMap(({spec}) => spec?.subsets ?? [])
   return subsets.length === 0 ? winner : {...winner, spec: {...winner.spec, subsets}}
+}
+
+/** A rule with a workloadSelector is for its own namespace alone, whatever its exportTo says. */
+function isForOwn(rule: DestinationRule): boolean {
+  return hasSelector(rule.spec?.workloadSelector) || isExported(rule, rule.metadata.namespace ?? '')
+}
+
+/** For any other namespace than its own. */
+function isForOthers({metadata, spec}: DestinationRule): boolean {
+  if (hasSelector(spec?.workloadSelector)) return false
+  const [place, ...more] = new Set(spec?.exportTo)
+  return more.length > 0 || (place !== '.' && place !== metadata.namespace)
 }
 
 /** Without exportTo a rule is for every namespace. */

@@ -141,6 +141,12 @@ const ROWS: readonly (readonly [string, Case, string])[] = [
   ['its target port has no effect', {rules: [rule(atPort(8080, 'SIMPLE', 'DISABLE'))]}, '---'],
   ['top SIMPLE, port without tls', {rules: [rule(atPort(80, undefined, 'SIMPLE'))]}, '---'],
   ['top DISABLE, port without tls', {rules: [rule(atPort(80, undefined, 'DISABLE'))]}, '---'],
+  ['top MUTUAL, port without tls', {rules: [rule(atPort(80, undefined, 'MUTUAL'))]}, '---'],
+  [
+    'headless, top DISABLE, port without tls',
+    {headless: true, endpoints: 'AA', rules: [rule(atPort(80, undefined, 'DISABLE'))]},
+    'MM',
+  ],
   [
     'top ISTIO_MUTUAL, port without tls, workload DISABLE',
     {rules: [rule(atPort(80, undefined, 'ISTIO_MUTUAL'))], peers: [peer('back', 'DISABLE', true)]},
@@ -166,6 +172,31 @@ const ROWS: readonly (readonly [string, Case, string])[] = [
   ['not exported', {rules: [rule(OFF, {namespace: 'back', exportTo: ['.']})]}, 'M--'],
   ['exported to the client', {rules: [rule(OFF, {namespace: 'back', exportTo: ['front']})]}, '---'],
   ['exported to others only, in its own namespace', {rules: [rule(OFF, {exportTo: ['back']})]}, 'M--'],
+  [
+    'a selector makes exportTo void',
+    {rules: [rule(OFF, {exportTo: ['back'], selector: {app: 'client'}})]},
+    '---',
+  ],
+  [
+    'the closest host decides, also when it is exported to others',
+    {
+      rules: [
+        rule(OFF, {namespace: 'back', host: '*.back.svc.cluster.local'}),
+        rule(OFF, {namespace: 'back', name: 'b', exportTo: ['other']}),
+      ],
+    },
+    'M--',
+  ],
+  [
+    'the closest host that nobody else sees hides nothing',
+    {
+      rules: [
+        rule(OFF, {namespace: 'back', host: '*.back.svc.cluster.local'}),
+        rule({}, {namespace: 'back', name: 'b', exportTo: ['.']}),
+      ],
+    },
+    '---',
+  ],
   ['exact over wildcard', {rules: [rule(OFF, {host: '*'}), rule(SIMPLE, {name: 'b'})]}, 'SSS'],
   [
     'longer wildcard over shorter',
@@ -188,6 +219,16 @@ const ROWS: readonly (readonly [string, Case, string])[] = [
     'M--',
   ],
   ['a selector elsewhere', {rules: [rule(OFF, {namespace: 'back', selector: {app: 'client'}})]}, 'M--'],
+  [
+    'a selector elsewhere hides nothing of the root',
+    {
+      rules: [
+        rule(OFF, {namespace: 'istio-system'}),
+        rule(SIMPLE, {namespace: 'back', selector: {app: 'client'}}),
+      ],
+    },
+    '---',
+  ],
   ['headless, all with sidecars', {headless: true, endpoints: 'AA'}, 'MM'],
   ['headless, one disabled', {headless: true, endpoints: 'AC'}, '--'],
   ['headless, none', {headless: true, endpoints: 'BB'}, '--'],

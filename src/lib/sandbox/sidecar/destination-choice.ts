@@ -36,7 +36,16 @@ function matchesHost(host: string, service: string): boolean {
   return host.startsWith('*') ? service.endsWith(host.slice(1)) : host === service
 }
 
-function isVisible({spec, metadata}: DestinationPolicy, namespace: string): boolean {
+/** With a selector it is private, whatever else it says. */
+function isPrivate({spec, metadata}: DestinationPolicy): boolean {
+  const to = new Set(spec?.exportTo)
+  const isOwnOnly = to.size === 1 && (to.has('.') || to.has(metadata.namespace ?? ''))
+  return spec?.workloadSelector !== undefined || isOwnOnly
+}
+
+function isVisible(rule: DestinationPolicy, namespace: string): boolean {
+  const {spec, metadata} = rule
+  if (isPrivate(rule)) return metadata.namespace === namespace
   const to = spec?.exportTo ?? []
   if (to.length === 0 || to.includes('*') || to.includes(namespace)) return true
   return to.includes('.') && metadata.namespace === namespace
@@ -74,18 +83,15 @@ export function trafficPolicyFor(
 ): TrafficPolicy | undefined {
   const wanted = fullName(service)
   for (const namespace of [client.namespace, service.namespace, ROOT_NAMESPACE]) {
+    // Where the client lives only what it sees competes; elsewhere all that anybody from outside sees.
+    const competes = (rule: DestinationPolicy): boolean =>
+      namespace === client.namespace ? isVisible(rule, namespace) : !isPrivate(rule)
     const found = rules.filter(
-      (rule) =>
-        rule.metadata.namespace === namespace &&
-        matchesHost(hostOf(rule), wanted) &&
-        isVisible(rule, client.namespace),
+      (rule) => rule.metadata.namespace === namespace && matchesHost(hostOf(rule), wanted) && competes(rule),
     )
-    if (found.length === 0) continue
     const best = Math.max(...found.map((rule) => rank(hostOf(rule))))
-    return policyOfHost(
-      found.filter((rule) => rank(hostOf(rule)) === best),
-      client,
-    )
+    const closest = found.filter((rule) => rank(hostOf(rule)) === best && isVisible(rule, client.namespace))
+    if (closest.length > 0) return policyOfHost(closest, client)
   }
   return undefined
 }
