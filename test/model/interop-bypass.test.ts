@@ -116,10 +116,27 @@ for (const row of ROWS) {
     const pod = podOf('web', {annotations, metadata: {labels}})
     const view = interopPod(pod, namespaceOf('shop', mode), facts, NOW)
     assert.deepEqual([view.intent, view.capture, view.state, view.reason], row.status)
-    const {capture} = checkedPod(pod, facts)
+    const {capture} = checkedPod(pod, facts, new Map())
     assert.deepEqual([capture.kmesh, capture.bypassed], row.check)
   })
 }
+
+test("a label of the namespace asks in the check too; the pod's own label opts out", () => {
+  const facts = factsOf(ours('n1', {'uid-web': false}))
+  const namespaces = new Map([['shop', ASKED]])
+  const pod = podOf('web', {annotations: SIDECAR})
+  const own = podOf('web', {annotations: SIDECAR, metadata: {labels: {'kmesh.net/bypass': 'no'}}})
+  assert.deepEqual(
+    [pod, own].map((one) => {
+      const {asksBypass, capture} = checkedPod(one, facts, namespaces)
+      return [asksBypass, capture.kmesh]
+    }),
+    [
+      [true, null],
+      [false, false],
+    ],
+  )
+})
 
 test("a label of the namespace asks too, and the daemon's word stands in the answer", () => {
   const namespace = namespaceOf('shop', undefined, {labels: ASKED})

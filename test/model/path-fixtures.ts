@@ -24,7 +24,7 @@ export const KMESH: PodCapture = {...PLAIN, kmesh: true}
 export const ENVOY: PodCapture = {...PLAIN, sidecar: true}
 
 export function checked(name: string, capture = PLAIN): CheckedPod {
-  return {namespace: 'shop', name, workload: `pod/${name}`, labels: {app: 'cart'}, capture}
+  return {namespace: 'shop', name, workload: `pod/${name}`, labels: {app: 'cart'}, capture, asksBypass: false}
 }
 
 export function service(value: Partial<ServiceValue> = {}): ServiceValue {

@@ -57,7 +57,7 @@ test('a reduced pod is judged as the whole one', () => {
   for (const pod of [whole, {metadata: {name: 'bare'}} as Pod, inside]) {
     const reduced = project(pod as KubeObject)
     assert.deepEqual(interopPod(reduced, namespace, facts, NOW), interopPod(pod, namespace, facts, NOW))
-    assert.deepEqual(checkedPod(reduced, facts), checkedPod(pod, facts))
+    assert.deepEqual(checkedPod(reduced, facts, new Map()), checkedPod(pod, facts, new Map()))
   }
   const view = interopPod(project(inside), namespace, facts, NOW)
   assert.deepEqual(

@@ -63,6 +63,7 @@ async function change(situation: Situation) {
   const objects: Readonly<Record<string, readonly KubeObject[]>> = {
     pods,
     services: [service, front],
+    namespaces: [],
     endpointslices: [slice, frontSlice],
     peerauthentications: situation.strict ? [strict] : [],
   }

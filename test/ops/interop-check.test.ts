@@ -102,6 +102,7 @@ const daemon: FakeDaemon = {
 const cluster = (more: Readonly<Record<string, readonly KubeObject[]>> = {}) => ({
   pods,
   services: [service, empty],
+  namespaces: [],
   endpointslices: [slice('IPv4', ['cart-1', 'cart-2']), slice('IPv6', ['cart-1', 'cart-2'])],
   ...more,
 })

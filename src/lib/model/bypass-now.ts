@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Is the sidecar of a pod short-circuited now, and is it meant to be? Pure. */
 import type {BypassEntry} from './bypass.ts'
-import {hasSidecar, type Labels, SIDECAR_BYPASS_LABEL} from './enrollment.ts'
+import {isBypassAsked} from './bypass-wish.ts'
+import {hasSidecar, type Labels} from './enrollment.ts'
 import type {Pod} from './kube.ts'
 import type {NodeFacts} from './plan-node.ts'
 
@@ -29,12 +30,5 @@ export function bypassNow(
   if (told !== undefined) return told.wanted || told.active ? told : null
   if (!hasSidecar(annotations)) return null
   if (kmesh === true && node?.sidecarPolicy === 'bypass') return {wanted: true, active: true, reason: null}
-  return asksForBypass(labels) || asksForBypass(namespaceLabels)
-    ? {wanted: true, active: null, reason: NOT_TOLD}
-    : null
-}
-
-/** Does this label of a pod or a namespace ask for a short-circuit? */
-export function asksForBypass(labels: Labels): boolean {
-  return labels?.[SIDECAR_BYPASS_LABEL] === 'enabled'
+  return isBypassAsked(labels, namespaceLabels) ? {wanted: true, active: null, reason: NOT_TOLD} : null
 }

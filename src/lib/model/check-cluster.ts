@@ -2,9 +2,10 @@
 /** Pods, services and their endpoints as `interop check` judges them. Pure. */
 
 import {bypassNow} from './bypass-now.ts'
+import {isBypassAsked} from './bypass-wish.ts'
 import {captureKey} from './check-port.ts'
 import type {CheckSubject} from './check-subject.ts'
-import {hasSidecar} from './enrollment.ts'
+import {hasSidecar, type Labels} from './enrollment.ts'
 import type {CheckedEndpoint, CheckedPod, CheckedPort} from './interop-check.ts'
 import {slicesByService} from './interop-sums.ts'
 import {type EndpointSlice, objectKey, type Pod, type Service, type ServicePort} from './kube.ts'
@@ -14,8 +15,14 @@ import {templateOwnerOf} from './plan-owner.ts'
 import {captureNow} from './plan-pod.ts'
 import {isAmbientCaptured} from './sidecar.ts'
 
+export type LabelsByNamespace = ReadonlyMap<string, Labels>
+
 /** By `namespace/name`; what many pods have alike is kept once. */
-export function checkedPods(pods: readonly Pod[], facts: FactsByNode): Map<string, CheckedPod> {
+export function checkedPods(
+  pods: readonly Pod[],
+  facts: FactsByNode,
+  namespaces: LabelsByNamespace,
+): Map<string, CheckedPod> {
   const workloads = new Map<string, string>()
   const captures = new Map<string, PodCapture>()
   const kept = <T>(known: Map<string, T>, key: string, value: T): T => {
@@ -24,12 +31,11 @@ export function checkedPods(pods: readonly Pod[], facts: FactsByNode): Map<strin
   }
   return new Map(
     pods.map((pod) => {
-      const {namespace, name, workload, labels, capture} = checkedPod(pod, facts)
+      const checked = checkedPod(pod, facts, namespaces)
+      const {workload, capture} = checked
       const shared = {
-        namespace,
-        name,
+        ...checked,
         workload: kept(workloads, workload, workload),
-        labels,
         capture: kept(captures, captureKey(capture), capture),
       }
       return [objectKey(pod), shared]
@@ -37,7 +43,7 @@ export function checkedPods(pods: readonly Pod[], facts: FactsByNode): Map<strin
   )
 }
 
-export function checkedPod(pod: Pod, facts: FactsByNode): CheckedPod {
+export function checkedPod(pod: Pod, facts: FactsByNode, namespaces: LabelsByNamespace): CheckedPod {
   const {namespace = '', name = '', labels = {}} = pod.metadata
   const owner = templateOwnerOf(pod.metadata)
   const nodeName = pod.spec?.nodeName
@@ -47,15 +53,16 @@ export function checkedPod(pod: Pod, facts: FactsByNode): CheckedPod {
     name,
     workload: owner === undefined ? `pod/${name}` : `${owner.kind.toLowerCase()}/${owner.name}`,
     labels,
-    capture: captureOf(pod, node),
+    capture: captureOf(pod, node, namespaces.get(namespace)),
+    asksBypass: isBypassAsked(labels, namespaces.get(namespace)),
   }
 }
 
-function captureOf(pod: Pod, node: NodeFacts | null): PodCapture {
+function captureOf(pod: Pod, node: NodeFacts | null, namespaceLabels: Labels): PodCapture {
   const {annotations} = pod.metadata
   const {kmesh} = captureNow(pod, node)
   const sidecar = hasSidecar(annotations)
-  const bypass = bypassNow(pod, undefined, node, kmesh)
+  const bypass = bypassNow(pod, namespaceLabels, node, kmesh)
   const bypassed = sidecar && bypass?.active === true
   // Asked for by a label, and nobody tells whether it was done.
   const isUntold = sidecar && bypass?.active === null

@@ -22,6 +22,8 @@ export interface CheckedPod {
   readonly workload: string
   readonly labels: Readonly<Record<string, string>>
   readonly capture: PodCapture
+  /** A label of the pod or its namespace asks for a short-circuit of its sidecar. */
+  readonly asksBypass: boolean
 }
 
 export interface CheckedEndpoint {

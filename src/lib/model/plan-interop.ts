@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What a plan changes in the table of `interop check`: pairs of clients and ports whose verdict becomes another. Pure. */
-import {asksForBypass} from './bypass-now.ts'
 import {type ClusterServers, portsOf} from './check-cluster.ts'
 import {captureKey, PortJudge} from './check-port.ts'
 import type {IstioPolicies} from './client-tls.ts'
@@ -89,8 +88,8 @@ function changeOf(now: Judged, later: Judged): Omit<PairChange, 'client' | 'serv
 }
 
 /** A sidecar is short-circuited with its pod's enrollment; a label of its own keeps that up afterwards. */
-function captureAfter({capture, labels}: CheckedPod, intent: boolean): PodCapture {
+function captureAfter({capture, asksBypass}: CheckedPod, intent: boolean): PodCapture {
   const {sidecar, bypassed} = capture
-  const stays = bypassed && asksForBypass(labels)
+  const stays = bypassed && asksBypass
   return {...capture, kmesh: intent, bypassed: sidecar && (intent || stays)}
 }

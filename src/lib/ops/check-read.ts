@@ -6,7 +6,7 @@ import {SERVICE_FIELDS, SLICE_FIELDS} from '../model/interop-fields.ts'
 import {DEFAULT_MESH} from '../model/istio-policy.ts'
 import {type EndpointSlice, type Pod, RESOURCES, type Service} from '../model/kube.ts'
 import type {ReportError, ReportWarning} from '../model/report.ts'
-import {type InteropDeps, type InteropRequest, readFacts, readPods} from './interop.ts'
+import {type InteropDeps, type InteropRequest, readFacts, readNamespaces, readPods} from './interop.ts'
 import {readPolicies} from './istio-policies.ts'
 
 export interface CheckCluster {
@@ -49,5 +49,7 @@ async function readChecked(
 ): Promise<Pick<CheckCluster, 'named' | 'errors'> & Pick<ClusterServers, 'pods'>> {
   const live = await readPods(deps, undefined)
   const {byNode, errors} = await readFacts(deps, request, live)
-  return {pods: checkedPods(live, byNode), named: live.filter(isNamed), errors}
+  const namespaces = await readNamespaces(deps, undefined)
+  const labels = new Map(namespaces.map(({metadata}) => [metadata.name ?? '', metadata.labels]))
+  return {pods: checkedPods(live, byNode, labels), named: live.filter(isNamed), errors}
 }

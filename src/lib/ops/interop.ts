@@ -120,7 +120,10 @@ async function readServices(
   return {services: services.items.toSorted(byKey), slices: slices.items}
 }
 
-async function readNamespaces({kube, signal}: InteropDeps, name: string | undefined): Promise<Namespace[]> {
+export async function readNamespaces(
+  {kube, signal}: InteropDeps,
+  name: string | undefined,
+): Promise<Namespace[]> {
   if (name === undefined) return [...(await kube.list<Namespace>(RESOURCES.namespaces, {signal})).items]
   return [await kube.get<Namespace>({...RESOURCES.namespaces, name}, {signal})]
 }

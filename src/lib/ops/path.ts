@@ -4,7 +4,7 @@ import {isIP} from 'node:net'
 import {KmeshError} from '../errors.ts'
 import type {DaemonTarget} from '../model/api.ts'
 import {memoryWarnings} from '../model/backend.ts'
-import {checkedPod} from '../model/check-cluster.ts'
+import {checkedPod, type LabelsByNamespace} from '../model/check-cluster.ts'
 import {hasSidecar} from '../model/enrollment.ts'
 import {interopPod} from '../model/interop.ts'
 import {DEFAULT_MESH} from '../model/istio-policy.ts'
@@ -74,11 +74,13 @@ export async function findPath(deps: PathDeps, request: PathRequest): Promise<Re
     kernels.set(at, await kernelOf(context, at.address, {intent: intent === 'kmesh', rule}))
   }
   const others = await strangers(deps, destination, kernels)
-  const pods = [...destination.pods, ...others].map((one) => pathPod(one, checkedPod(one, facts.byNode)))
+  const shown = [...destination.pods, ...others]
+  const labels = await namespaceLabels(deps, namespaceObject, shown)
+  const pods = shown.map((one) => pathPod(one, checkedPod(one, facts.byNode, labels)))
   const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH
   const items = [...kernels].map(([at, kernel]) =>
     pathOf({
-      client: checkedPod(pod, facts.byNode),
+      client: checkedPod(pod, facts.byNode, labels),
       node,
       destination: at,
       kube: kubeAt(destination, pods, at, clusterDomain),
@@ -88,6 +90,21 @@ export async function findPath(deps: PathDeps, request: PathRequest): Promise<Re
   )
   const memory = memoryWarnings(own?.backend === 'memory' ? [node] : [], 'no connect is redirected there')
   return reportOf(items, errorsOf(facts, kernels, node), [...warnings, ...memory])
+}
+
+/** Of the client's namespace, and of those whose pods have sidecars that a label there may short-circuit. */
+async function namespaceLabels(
+  {kube, signal}: PathDeps,
+  known: Namespace,
+  pods: readonly Pod[],
+): Promise<LabelsByNamespace> {
+  const withSidecars = pods.filter(({metadata}) => hasSidecar(metadata.annotations))
+  const names = new Set(withSidecars.map(({metadata}) => metadata.namespace ?? ''))
+  names.delete(known.metadata.name ?? '')
+  const others = await Promise.all(
+    [...names].map((name) => kube.get<Namespace>({...RESOURCES.namespaces, name}, {signal})),
+  )
+  return new Map([known, ...others].map(({metadata}) => [metadata.name ?? '', metadata.labels]))
 }
 
 const NO_ENVOY = {policies: {mesh: DEFAULT_MESH, peerAuthentications: [], destinationRules: []}, warnings: []}

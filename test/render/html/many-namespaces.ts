@@ -63,7 +63,7 @@ function drawNamespace(drawn: Drawn, index: number, random: () => number): void 
       const has = capture()
       const labels = {app: service, ...(has.sidecar ? {'security.istio.io/tlsMode': 'istio'} : {})}
       const name = `${service}-${index}-${number}`
-      return {namespace, name, workload: `deployment/${service}`, labels, capture: has}
+      return {namespace, name, workload: `deployment/${service}`, labels, capture: has, asksBypass: false}
     })
     drawn.pods.push(...pods)
     const port = PORTS[Math.floor(random() * PORTS.length)] ?? 80
@@ -145,7 +145,14 @@ export const HOSTILE_NAMES = [
 /** Names no API server lets through, in every place that the page shows. */
 export function hostileNames({pods, ports, peerAuthentications}: Drawn): void {
   for (const [index, name] of HOSTILE_NAMES.entries()) {
-    const pod: CheckedPod = {namespace: name, name, workload: `pod/${name}`, labels: {}, capture: PLAIN}
+    const pod: CheckedPod = {
+      namespace: name,
+      name,
+      workload: `pod/${name}`,
+      labels: {},
+      capture: PLAIN,
+      asksBypass: false,
+    }
     const server: CheckedPod = {
       ...pod,
       labels: {'security.istio.io/tlsMode': 'istio'},
