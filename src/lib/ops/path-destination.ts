@@ -6,6 +6,7 @@ import type {PathAddress} from '../model/path-connect.ts'
 import {addressFamily, clusterAddresses, readyAddresses, SERVICE_LABEL, tcpPorts} from '../model/path-kube.ts'
 import type {PathSubject, ServiceSubject} from '../model/path-subject.ts'
 import {isLive} from '../model/plan-build.ts'
+import {POD_FIELDS} from '../model/pod-projection.ts'
 import type {Kube} from '../ports.ts'
 
 export interface DestinationRequest {
@@ -49,12 +50,15 @@ async function destinationAt(kube: Kube, at: PathAddress, signal: AbortSignal): 
   return {addresses: [at], service: null, slices: [], pods: await podsAt(kube, at.address, signal)}
 }
 
+/** Of many pods; the rest of them is not even parsed. */
+const FIELDS = {...POD_FIELDS, status: {...POD_FIELDS.status, podIPs: true}} as const
+
 /** Live pods with that address. The API server finds a pod by its first address only. */
 export async function podsAt(kube: Kube, address: string, signal: AbortSignal): Promise<readonly Pod[]> {
   const primary = await kube.list<Pod>(RESOURCES.pods, {fieldSelector: `status.podIP=${address}`, signal})
   const live = primary.items.filter(isLive)
   if (live.length > 0) return live
-  const all = await kube.list<Pod>(RESOURCES.pods, {signal})
+  const all = await kube.list<Pod>(RESOURCES.pods, {signal, fields: FIELDS})
   return all.items.filter((pod) => isLive(pod) && pod.status?.podIPs?.some(({ip}) => ip === address))
 }
 
@@ -68,7 +72,7 @@ async function aroundService(
   const [slices, pods] = await Promise.all([
     kube.list<EndpointSlice>({...RESOURCES.endpointslices, namespace}, {labelSelector, signal}),
     // All of them: an address that the kernel still has may be that of any other pod by now.
-    kube.list<Pod>({...RESOURCES.pods, namespace}, {signal}),
+    kube.list<Pod>({...RESOURCES.pods, namespace}, {signal, fields: FIELDS}),
   ])
   return {slices: slices.items, pods: pods.items.filter(isLive)}
 }
