@@ -60,7 +60,8 @@ export async function firstPeers(
     async () => {
       const {pods} = await sandboxStatus(sandbox)
       const pod = (pods as Json[]).find((one) => one.namespace === namespace && one.name === name)
-      const output = pod === undefined ? '' : readFileSync(pod.containers[0].outputFile, 'utf8')
+      const main = (pod?.containers as Json[] | undefined)?.find((container) => container.name === 'main')
+      const output = main?.outputFile === undefined ? '' : readFileSync(main.outputFile, 'utf8')
       return output.includes('over') ? output : undefined
     },
     limitMs,
