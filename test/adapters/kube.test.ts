@@ -143,6 +143,24 @@ test('pages are joined, with limit 500, in order', async () => {
   ])
 })
 
+test('pages that are asked for ahead are asked for once, and what fails there is the failure', async () => {
+  const asked: string[] = []
+  let fails = false
+  const {kube} = await start((request) => {
+    const next = new URL(request.url!, 'https://x').searchParams.get('continue') ?? ''
+    asked.push(next)
+    if (fails && next === 'c') return status(403, 'Forbidden', 'pods is forbidden')
+    const following = {'': 'b', b: 'c', c: ''}[next]
+    const item = {metadata: {name: `pod-${next}`, annotations: {a: '"metadata":{"continue":"z"'}}}
+    return ok({kind: 'PodList', metadata: following === '' ? {} : {continue: following}, items: [item]})
+  })
+  const names = async () => (await kube.list(pods)).items.map(({metadata}) => metadata.name)
+  assert.deepEqual(await names(), ['pod-', 'pod-b', 'pod-c'])
+  assert.deepEqual(asked, ['', 'b', 'c'])
+  fails = true
+  await assert.rejects(names(), {status: 403})
+})
+
 test('an expired page starts the list again once', async () => {
   let lists = 0
   const {kube} = await start((request) => {

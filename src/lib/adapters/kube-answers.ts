@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Lists and watch events as an API server sends them, checked before anybody believes them. */
+import {setImmediate as turn} from 'node:timers/promises'
 import {UnreachableError} from '../errors.ts'
 import type {KubeList, WatchEvent} from '../model/kube.ts'
 import {type Intent, statusError} from './kube-errors.ts'
@@ -10,6 +11,31 @@ export function checkList<T>(answer: unknown): KubeList<T> {
     throw new UnreachableError('decode', 'the API server answered a list whose items are no array')
   }
   return {metadata: metadata ?? {}, items: (items ?? []) as T[]}
+}
+
+/** Where a list says how it goes on: API servers write it in front of the items. */
+const HEAD_BYTES = 2048
+const CONTINUES = /^\{[^{}]*"metadata":\{[^{}]*"continue":"([^"\\]+)"/
+
+/**
+ * Asks for the next page of a list before this one is parsed, so that the server makes it meanwhile.
+ *
+ * @param ahead - by continue token; what nobody fetches from it failed or was another list's, and is let go
+ */
+export async function askAhead(
+  bytes: Uint8Array,
+  ask: (from: string) => Promise<unknown>,
+  ahead: Map<string, Promise<unknown>>,
+): Promise<void> {
+  const head = Buffer.from(bytes.subarray(0, HEAD_BYTES)).toString('latin1')
+  const from = CONTINUES.exec(head)?.[1]
+  if (from === undefined || ahead.has(from)) return
+  const page = ask(from)
+  // Whoever waits for the page is told; here nobody may.
+  page.catch(() => undefined)
+  ahead.set(from, page)
+  // It goes out with the next turn of the loop, and parsing keeps that waiting.
+  await turn()
 }
 
 /** @throws KubeStatusError for an ERROR event, 410 among them. */

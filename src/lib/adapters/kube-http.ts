@@ -32,6 +32,8 @@ export interface HttpRequest {
   readonly body?: object
   /** Of a good answer only these members are read. */
   readonly fields?: FieldTree | undefined
+  /** Gets the bytes of a good answer before they are parsed, and may look at them only then. */
+  readonly onBody?: ((bytes: Uint8Array) => Promise<void> | void) | undefined
   readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number | undefined
 }
@@ -124,6 +126,7 @@ export class KubeHttp {
       phase = 'read'
       const bytes = await bytesOf(body, this.options.maxBodyBytes)
       if (statusCode >= 200 && statusCode < 300) {
+        await request.onBody?.(bytes)
         const used = request.fields === undefined ? bytes : cutJson(bytes, request.fields)
         return parse(used, request.intent, this.connection.server)
       }

@@ -13,7 +13,7 @@ import type {
   PortForwardOptions,
   ResourcePath,
 } from '../ports.ts'
-import {checkList, eventOf} from './kube-answers.ts'
+import {askAhead, checkList, eventOf} from './kube-answers.ts'
 import {type Intent, transportError, type Verb} from './kube-errors.ts'
 import {KubeHttp} from './kube-http.ts'
 import {listQuery, pathOf, queryOf} from './kube-paths.ts'
@@ -192,16 +192,19 @@ class HttpKube implements Kube {
     options: KubeListOptions,
   ): Promise<KubeList<T>> {
     const items: T[] = []
+    const ahead = new Map<string, Promise<unknown>>()
+    const ask = (from: string | undefined): Promise<unknown> =>
+      this.http.json({
+        ...read('list', path, options),
+        url: `${pathOf(path)}${queryOf({...listQuery(options, from), limit: String(PAGE)})}`,
+        ...(options.metadataOnly ? {accept: METADATA_LIST} : {}),
+        ...(options.fields === undefined ? {} : {fields: {metadata: true, items: options.fields}}),
+        onBody: (bytes) => askAhead(bytes, ask, ahead),
+      })
     let next: string | undefined
     for (;;) {
-      const page: KubeList<T> = checkList(
-        await this.http.json({
-          ...read('list', path, options),
-          url: `${pathOf(path)}${queryOf({...listQuery(options, next), limit: String(PAGE)})}`,
-          ...(options.metadataOnly ? {accept: METADATA_LIST} : {}),
-          ...(options.fields === undefined ? {} : {fields: {metadata: true, items: options.fields}}),
-        }),
-      )
+      const page: KubeList<T> = checkList(await (ahead.get(next ?? '') ?? ask(next)))
+      ahead.delete(next ?? '')
       const {project} = options
       // One by one: a page has no limit that a server must keep to.
       for (const item of page.items) items.push(project === undefined ? item : (project(item) as T))
