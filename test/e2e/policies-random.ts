@@ -1,63 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Random policies of Istio over a world of clients and servers, and random pairs of them; the same for the same seed. */
-import type {ClientRow, PairReason, ServerColumn} from '../../src/lib/model/pair-verdict.ts'
+/** Random policies of Istio over clients and servers, and random pairs of them; the same for the same seed. */
 import type {SeededRandom} from '../model/random.ts'
+import {
+  type Client,
+  CONTAINER_PORT,
+  expectedUnknown,
+  FOREIGN,
+  type Pair,
+  type Policy,
+  ROOT,
+  SERVICE_PORTS,
+  type Server,
+  type Target,
+  targetsOf,
+  textOf,
+} from './policies-pairs.ts'
 
-export const ROOT = 'istio-system'
-
-export interface Client {
-  readonly namespace: string
-  readonly name: string
-  readonly row: ClientRow
-}
-
-export interface Server {
-  readonly namespace: string
-  readonly name: string
-  readonly column: ServerColumn
-}
-
-/** Of each server: one with a cluster address and two ports, and a headless one. */
-export interface Target {
-  readonly server: Server
-  /** Name of the service. */
-  readonly service: string
-  readonly port: number
-  readonly headless: boolean
-}
-
-export interface Pair {
-  readonly client: Client
-  readonly target: Target
-  readonly family: 4 | 6
-}
-
-export interface Policy {
-  readonly kind: 'PeerAuthentication' | 'DestinationRule'
-  readonly namespace: string
-  readonly name: string
-  readonly spec: Readonly<Record<string, unknown>>
-}
-
-/** Container port of every server, and the ports of its service that lead there. */
-export const CONTAINER_PORT = 8080
-export const SERVICE_PORTS = [80, 90] as const
-
-/** Of a pair, where a DestinationRule asks for TLS that the applications do not speak. */
-const FOREIGN = ['SIMPLE', 'MUTUAL']
-const FOREIGN_REASONS: readonly PairReason[] = ['TlsReachesApplication', 'ForeignCertificates']
-/** Pairs of one round that may be unknown. */
-export const MOST_UNKNOWN = 1
 /** Of ten policies that stay: they are older then than the ones of the next round. */
 const STAYING = 3
-
-export function targetsOf(server: Server): Target[] {
-  const {name} = server
-  return [
-    ...SERVICE_PORTS.map((port) => ({server, service: name, port, headless: false})),
-    {server, service: `${name}-pods`, port: CONTAINER_PORT, headless: true},
-  ]
-}
 
 export class Generator {
   readonly #random: SeededRandom
@@ -108,7 +68,7 @@ export class Generator {
   }
 
   #mode(): string {
-    return this.#random.pick(['STRICT', 'STRICT', 'PERMISSIVE', 'PERMISSIVE', 'DISABLE', 'UNSET'])
+    return this.#random.pick(['STRICT', 'STRICT', 'STRICT', 'PERMISSIVE', 'DISABLE', 'UNSET'])
   }
 
   #mtls(): object {
@@ -178,15 +138,19 @@ export class Generator {
     return Array.from({length: this.#random.pick(counts)}, make)
   }
 
-  /** Different ones, most of them between sidecars: their policies count. */
-  pairs(count: number, policies: readonly Policy[]): Pair[] {
+  /**
+   * Different ones, most of them between sidecars: their policies count.
+   *
+   * @param mostUnknown - of them, for which there may be no prediction
+   */
+  pairs(count: number, policies: readonly Policy[], mostUnknown: number): Pair[] {
     const found = new Map<string, Pair>()
     let unknown = 0
     while (found.size < count) {
       const pair = this.#pair()
       const key = textOf(pair)
       const mayBeUnknown = expectedUnknown(pair, policies).length > 0
-      if (found.has(key) || (mayBeUnknown && unknown === MOST_UNKNOWN)) continue
+      if (found.has(key) || (mayBeUnknown && unknown === mostUnknown)) continue
       if (mayBeUnknown) unknown += 1
       found.set(key, pair)
     }
@@ -194,30 +158,10 @@ export class Generator {
   }
 
   #pair(): Pair {
-    const often = <T>(all: readonly T[], test: (one: T) => boolean): T => {
-      const some = all.filter(test)
-      return this.#random.pick(this.#random.below(2) === 0 ? some : all)
-    }
-    const client = often(this.#clients, ({row}) => row === 'sidecar')
-    const server = often(this.#servers, ({column}) => column === 'sidecar')
+    const often = <T>(all: readonly T[], test: (one: T) => boolean, ofSix: number): T =>
+      this.#random.pick(this.#random.below(6) < ofSix ? all.filter(test) : all)
+    const client = often(this.#clients, ({row}) => row === 'sidecar', 4)
+    const server = often(this.#servers, ({column}) => column === 'sidecar', 3)
     return {client, target: this.#random.pick(targetsOf(server)), family: this.#random.pick([4, 6])}
   }
-}
-
-/** Reasons for which no prediction can be made; empty where there must be one. */
-export function expectedUnknown({client, target}: Pair, policies: readonly Policy[]): readonly PairReason[] {
-  if (client.row !== 'sidecar' || target.server.column !== 'sidecar') return []
-  const {service, server} = target
-  const isForeign = policies.some(({namespace, spec}) => {
-    const names = [`${service}.${server.namespace}.svc.cluster.local`]
-    if (namespace === server.namespace) names.push(service)
-    const asked = JSON.stringify(spec['trafficPolicy'] ?? {})
-    return names.includes(String(spec['host'])) && FOREIGN.some((mode) => asked.includes(`"${mode}"`))
-  })
-  return isForeign ? FOREIGN_REASONS : []
-}
-
-export function textOf({client, target, family}: Pair): string {
-  const {server, service, port} = target
-  return `${client.namespace}/${client.name} to ${server.namespace}/${service}:${port} IPv${family}`
 }
