@@ -336,10 +336,14 @@ export interface Netns {
   listen(namespacePath: string, address: string, port: number): number
 }
 
-/** Rules in a pod's network namespace that keep its traffic away from its sidecar (iptables, IPv4 and IPv6). */
+/**
+ * Rules in a pod's network namespace that keep its traffic away from its sidecar (iptables, IPv4 and IPv6). With a
+ * `cookie`, in decimal, only where the path leads to that namespace: else KmeshError `NamespaceChanged`, and nothing
+ * is done. The path is followed once, whatever it leads to meanwhile.
+ */
 export interface SidecarRules {
   /** Reads only. @throws CommandError, KernelError; KmeshError `MissingTool`, `BadRules`, `BusyRules`, `TooLarge` */
-  look(namespacePath: string): Promise<SidecarRulesState>
+  look(namespacePath: string, cookie?: string): Promise<SidecarRulesState>
   /**
    * RETURN at position 1 of PREROUTING and OUTPUT of table nat, once, in the backend that holds Istio's chains, in
    * both while neither does; needless and doubled ones go. Repeated it changes nothing. All of it or nothing.
@@ -347,9 +351,9 @@ export interface SidecarRules {
    * @returns what stands there afterwards; nothing was changed where `redirection` is `tproxy` or `nftables`
    * @throws as `look`; KmeshError `IptablesLocked`, `NoIptables`, and `IptablesHalfDone` where undoing failed, too
    */
-  put(namespacePath: string): Promise<SidecarRulesState>
+  put(namespacePath: string, cookie?: string): Promise<SidecarRulesState>
   /** Takes out what is ours and nothing else. @throws as `put` */
-  remove(namespacePath: string): Promise<void>
+  remove(namespacePath: string, cookie?: string): Promise<void>
 }
 
 // ---------------------------------------------------------------- processes

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
-import {chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, test} from 'node:test'
@@ -13,7 +13,7 @@ import {createNetns} from '../../src/lib/adapters/netns.ts'
 import {createSidecarRules} from '../../src/lib/adapters/sidecar-rules.ts'
 import {CommandError, KmeshError} from '../../src/lib/errors.ts'
 import type {Commands, SidecarRules} from '../../src/lib/ports.ts'
-import {skipReason} from './kernel-fixture.ts'
+import {KernelFixture, skipReason} from './kernel-fixture.ts'
 import {everywhere, ISTIO_REDIRECT, RedirectedPod} from './redirected-pod.ts'
 
 const PLAIN = '-m comment --comment kmesh.net/bypass -j RETURN'
@@ -112,6 +112,29 @@ describe('rules against a sidecar, interrupted', {skip: skipReason()}, () => {
       return true
     })
     assert.deepEqual(pod.standing(), ['legacy IPv4 OUTPUT 2'])
+  })
+
+  test('the path leads elsewhere in the middle: the rules go where it led at first', async () => {
+    using fixture = new KernelFixture()
+    const other = fixture.addNamespace('other')
+    const cookie = createNetns().cookie(pod.path).toString()
+    const path = join(folder, 'path')
+    symlinkSync(pod.path, path)
+    const {run, start} = systemCommands()
+    const moving = rulesWith({
+      start,
+      run: (request) => {
+        rmSync(path)
+        symlinkSync(other, path)
+        return run(request)
+      },
+    })
+    await moving.put(path, cookie)
+    assert.deepEqual(pod.standing(), everywhere('nft', 'legacy'))
+    assert.equal((await rules.look(other)).present, false)
+    for (const ask of [rules.put(path, cookie), rules.remove(path, cookie), rules.look(path, cookie)])
+      await assert.rejects(ask, {code: 'NamespaceChanged'})
+    assert.equal((await rules.look(other)).present, false)
   })
 
   test('somebody changes the rules between look and change: looked at again', async () => {

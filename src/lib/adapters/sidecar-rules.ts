@@ -13,6 +13,7 @@ import {
   stateOf,
 } from '../model/iptables-rules.ts'
 import type {Commands, Netns, SidecarRules} from '../ports.ts'
+import {holdingNamespace} from './held-namespace.ts'
 import {IptablesReader} from './iptables-reader.ts'
 import {createIptablesRunner, type IptablesRun, type IptablesRunner, requireGood} from './iptables-runs.ts'
 
@@ -31,49 +32,68 @@ export interface SidecarRulesOptions {
 }
 
 class KernelSidecarRules implements SidecarRules {
+  readonly #netns: Netns
   readonly #runner: IptablesRunner
   readonly #reader: IptablesReader
   readonly #lockWaitSeconds: number
   /** The last change that was asked for, by namespace. */
   readonly #queues = new Map<string, Promise<unknown>>()
 
-  constructor(runner: IptablesRunner, reader: IptablesReader, lockWaitSeconds: number) {
+  constructor(netns: Netns, runner: IptablesRunner, lockWaitSeconds: number) {
+    this.#netns = netns
     this.#runner = runner
-    this.#reader = reader
+    this.#reader = new IptablesReader(runner, netns)
     this.#lockWaitSeconds = lockWaitSeconds
   }
 
-  async look(namespacePath: string): Promise<SidecarRulesState> {
-    return stateOf(await this.#reader.read(namespacePath))
+  look(namespacePath: string, cookie?: string): Promise<SidecarRulesState> {
+    return this.#holding(namespacePath, cookie, async (held) => stateOf(await this.#reader.read(held)))
   }
 
-  async put(namespacePath: string): Promise<SidecarRulesState> {
-    const before = await this.#change(namespacePath, (rules) => (canBypass(rules) ? planPut(rules) : []))
+  async put(namespacePath: string, cookie?: string): Promise<SidecarRulesState> {
+    const plan = (rules: NamespaceRules) => (canBypass(rules) ? planPut(rules) : [])
+    const before = await this.#change(namespacePath, cookie, plan)
     const state = stateOf(before)
     // Not looked at again: the transactions went through, and a pod's start waits for this.
     return canBypass(before) ? {...state, complete: true, present: true} : state
   }
 
-  async remove(namespacePath: string): Promise<void> {
-    await this.#change(namespacePath, planRemove)
+  async remove(namespacePath: string, cookie?: string): Promise<void> {
+    await this.#change(namespacePath, cookie, planRemove)
+  }
+
+  #holding<T>(path: string, cookie: string | undefined, run: (held: string) => Promise<T>): Promise<T> {
+    return holdingNamespace(path, async (held) => {
+      if (cookie !== undefined && this.#netns.cookie(held).toString() !== cookie)
+        throw new KmeshError(`${path} leads to another network namespace by now`, {code: 'NamespaceChanged'})
+      return await run(held)
+    })
   }
 
   /** @returns what was there before */
-  async #change(
+  #change(
+    namespacePath: string,
+    cookie: string | undefined,
+    plan: (rules: NamespaceRules) => PlaceChange[],
+  ): Promise<NamespaceRules> {
+    return this.#inTurn(namespacePath, () =>
+      this.#holding(namespacePath, cookie, (held) => this.#changeAt(held, plan)),
+    )
+  }
+
+  async #changeAt(
     namespacePath: string,
     plan: (rules: NamespaceRules) => PlaceChange[],
   ): Promise<NamespaceRules> {
-    return this.#inTurn(namespacePath, async () => {
-      for (let attempt = 1; ; attempt += 1) {
-        const rules = await this.#reader.read(namespacePath)
-        try {
-          await this.#apply(namespacePath, rules, plan(rules))
-          return rules
-        } catch (error) {
-          if (!(error instanceof CommandError) || attempt === MAX_ATTEMPTS) throw error
-        }
+    for (let attempt = 1; ; attempt += 1) {
+      const rules = await this.#reader.read(namespacePath)
+      try {
+        await this.#apply(namespacePath, rules, plan(rules))
+        return rules
+      } catch (error) {
+        if (!(error instanceof CommandError) || attempt === MAX_ATTEMPTS) throw error
       }
-    })
+    }
   }
 
   /** All of it, or nothing where one fails. */
@@ -156,5 +176,5 @@ export function createSidecarRules(
 ): SidecarRules {
   const {lockFile, lockWaitSeconds = DEFAULT_LOCK_WAIT_SECONDS} = options
   const runner = createIptablesRunner(commands, {lockFile, lockWaitSeconds})
-  return new KernelSidecarRules(runner, new IptablesReader(runner, netns), lockWaitSeconds)
+  return new KernelSidecarRules(netns, runner, lockWaitSeconds)
 }

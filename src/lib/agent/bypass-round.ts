@@ -44,13 +44,13 @@ export class BypassRound {
     const {rules, log} = this.#parts
     const wasIn = place.standing === 'in'
     const isKnown = isReliedOn(place) || place.standing === 'unsupported'
-    let seen = isKnown ? await rules.look(path) : undefined
+    let seen = isKnown ? await rules.look(path, place.cookie) : undefined
     if (seen === undefined || !isUnsupported(seen)) {
       this.#note(place)
       if (seen !== undefined && !seen.complete) place.standing = 'out'
       if (wasIn && place.standing === 'out')
         log.warn(`${subjectOf(place)}: its rules are not as they should be; putting them right`)
-      if (seen?.complete !== true) seen = await rules.put(path)
+      if (seen?.complete !== true) seen = await rules.put(path, place.cookie)
     }
     if (isUnsupported(seen)) return this.#refuse(place, path, seen)
     if (!seen.complete)
@@ -69,13 +69,13 @@ export class BypassRound {
       place.standing = 'unsupported'
       this.#parts.tell(place)
     }
-    if (present) await this.#parts.rules.remove(path)
+    if (present) await this.#parts.rules.remove(path, place.cookie)
     this.#strike(place)
   }
 
   async #takeOut(place: Place, path: string): Promise<void> {
     place.standing = 'unknown'
-    await this.#parts.rules.remove(path)
+    await this.#parts.rules.remove(path, place.cookie)
     place.standing = 'out'
     // A wish that came meanwhile: the next round puts them in again.
     if (isWanted(place)) return
