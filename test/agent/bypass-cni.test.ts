@@ -112,3 +112,32 @@ test('the sandbox is taken down: nothing is run in a namespace that goes', async
   await clock.advance(60_000)
   assert.deepEqual([cookies(), rules.calls.slice(calls), enroller.problems()], [[], [], []])
 })
+
+test('due again and waiting for its next retry: done at once when CNI asks', async () => {
+  const {enroller, request, rules, clock, cookies} = createSidecarWorld()
+  rules.failWith = new Error('iptables is locked')
+  rules.onCall = () => clock.sleep(50)
+  const first = assert.rejects(enroller.addPod(request()), /iptables is locked/)
+  await clock.advance(60)
+  await first
+  for (let failures = 1; failures < 8; failures += 1) {
+    await clock.advance(200 * 2 ** (failures - 1) - 10)
+    // In the middle of the next run.
+    await clock.advance(20)
+    const started = {
+      name: 'app',
+      ready: true,
+      restartCount: failures,
+      containerID: `containerd://${failures}`,
+    }
+    const one = pod('shop/a', [], {...KMESH, ...SIDECAR})
+    enroller.podChanged({...one, status: {...one.status, containerStatuses: [started]}})
+    await clock.advance(40)
+  }
+  assert.equal(rules.calls.length, 8)
+  rules.failWith = undefined
+  const adding = enroller.addPod(request())
+  await clock.advance(60)
+  assert.deepEqual([cookies(), rules.calls.length], [['7'], 9])
+  await adding
+})

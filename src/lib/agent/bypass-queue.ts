@@ -18,8 +18,11 @@ export class BypassQueue<T> {
     this.#isStopped = true
   }
 
+  /** @param isUrgent - before all others, where it stands among them already too */
   add(item: T, isUrgent: boolean): void {
-    if (this.#items.includes(item)) return
+    const at = this.#items.indexOf(item)
+    if (at !== -1 && !isUrgent) return
+    if (at !== -1) this.#items.splice(at, 1)
     if (isUrgent) this.#items.unshift(item)
     else this.#items.push(item)
     this.#next()

@@ -106,7 +106,8 @@ export class SidecarBypass {
     const place = this.#placeOf(record)
     if (place === undefined || isSettled(place)) return
     const settled = new Promise<void>((resolve, reject) => place.waiters.push({resolve, reject}))
-    if (!place.isDue && !place.isRunning) this.#schedule(place)
+    // It may be due already, and wait for its next retry.
+    if (!place.isRunning) this.#schedule(place)
     await settled
   }
 
