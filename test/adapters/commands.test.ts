@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a program enters its cgroup only when it is in its network namespace: who finds a process in the cgroup of a pod
-// takes its namespace for the pod's.
-// Method: a fifo in place of cgroup.procs holds the program there; its namespace is looked at meanwhile.
+// takes its namespace for the pod's. One that takes too long is ended with all that it has started.
+// Method: a fifo in place of cgroup.procs holds the program there; its namespace is looked at meanwhile. A shell that
+// waits for a child, which would keep the output open for long.
 import assert from 'node:assert/strict'
 import {execFileSync} from 'node:child_process'
-import {mkdtempSync, readFileSync, readlinkSync, rmSync, statSync} from 'node:fs'
+import {existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {test} from 'node:test'
@@ -44,6 +45,23 @@ test('a program is in its network namespace before it is in its cgroup', {skip: 
 })
 
 /** The shell sleeps until somebody reads the fifo. */
+test('too late: what it has started ends with it, and nobody waits for that', async () => {
+  const directory = mkdtempSync(join(tmpdir(), `kmt${process.pid}-late-`))
+  const pidFile = join(directory, 'pid')
+  try {
+    const script = `sh -c 'echo $$ > ${pidFile}; exec sleep 20'; true`
+    const startedMs = performance.now()
+    const request = {file: '/bin/sh', args: ['-c', script], timeoutMs: 500}
+    await assert.rejects(systemCommands().run(request), /SIGKILL/)
+    assert.ok(performance.now() - startedMs < 10_000)
+    const isAlive = () => existsSync(`/proc/${readFileSync(pidFile, 'utf8').trim()}/ns/net`)
+    for (let waits = 0; isAlive() && waits < 100; waits += 1) await sleep(20)
+    assert.equal(isAlive(), false)
+  } finally {
+    rmSync(directory, {recursive: true})
+  }
+})
+
 async function untilOpening(pid: number): Promise<void> {
   for (let waitedMs = 0; waitedMs < 5000; waitedMs += 20) {
     if (isSleepingShell(pid)) return

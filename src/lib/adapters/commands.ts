@@ -63,6 +63,8 @@ async function runToEnd(request: CommandRequest): Promise<string> {
     timeout: request.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     env: request.env === undefined ? ownEnvironment() : {...request.env},
     killSignal: 'SIGKILL',
+    // A group of its own, so that what it has started can be ended with it.
+    detached: true,
   })
   const stdout = collect(child.stdout)
   const stderr = collect(child.stderr)
@@ -70,8 +72,19 @@ async function runToEnd(request: CommandRequest): Promise<string> {
   child.stdin.on('error', () => {})
   child.stdin.end(request.input ?? '')
   const exit = await exitOf(child, request.file)
+  if (exit.signal !== null) killGroup(child)
   if (exit.exitCode !== 0) throw failed(request, exit, await stdout, await stderr)
   return await stdout
+}
+
+/** What it left behind would work on after it has been given up, and keep its output open. */
+function killGroup({pid}: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 function failed(request: CommandRequest, exit: ProcessExit, stdout: string, stderr: string): CommandError {
