@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import {after, before, suite, test} from 'node:test'
 import type {CheckCell, CheckItem} from '../../src/lib/model/interop-check.ts'
+import {chooseSeed} from '../agent/seed.ts'
 import {SeededRandom} from '../model/random.ts'
 import {SANDBOX_ONLY, type Sandbox, sandboxUp} from './harness.ts'
 import {Connector} from './path-clients.ts'
@@ -29,7 +30,7 @@ const LEAST = 5
 type Happened = 'works' | 'fails' | 'both'
 
 suite('policies', {skip: SANDBOX_ONLY}, () => {
-  const seed = Number(process.env['KMESH_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+  const seed = chooseSeed()
   const generator = new Generator(new SeededRandom(seed), CLIENTS, SERVERS)
   const connectors = new Map<string, Connector>()
   const verdicts: Record<string, number> = {works: 0, fails: 0, unknown: 0}
