@@ -42,6 +42,8 @@ interface Situation {
   readonly strict?: boolean
   readonly policy?: 'bypass' | 'exclude'
   readonly denied?: readonly string[]
+  /** The daemon, when the whole cluster is read. */
+  readonly fails?: boolean
 }
 
 async function change(situation: Situation) {
@@ -52,6 +54,7 @@ async function change(situation: Situation) {
     captured = [],
     policy = 'bypass',
     denied = [],
+    fails = false,
   } = situation
   const pods = [pod('web', 'front', webSidecar), pod('cart', 'shop', cartSidecar)]
   const [service, slice] = serviceOf('cart', 'shop')
@@ -79,7 +82,7 @@ async function change(situation: Situation) {
   }
   const entries = pods.map(({metadata: {name = ''}}) => entryOf(`uid-${name}`, captured.includes(name)))
   const {dialer, targets} = fakeDialer({
-    n1: {version: {...OUR_VERSION, sidecarPolicy: policy}, entries: () => entries},
+    n1: {version: {...OUR_VERSION, sidecarPolicy: policy}, entries: () => entries, fails},
   })
   const namespace: Namespace = namespaceOf('shop', action === 'enroll' ? undefined : 'kmesh')
   const facts = factsOf(
@@ -170,4 +173,14 @@ test('policies that may not be read: nothing is claimed, nothing fails', async (
 test('services that may not be read: not known', async () => {
   const {interop, warnings} = await change({cartSidecar: true, webSidecar: true, denied: ['services']})
   assert.deepEqual([interop, warnings.map(({code}) => code)], [null, ['InteropUnknown']])
+})
+
+test('a daemon that does not answer is said: what it would have told counts as nothing broken', async () => {
+  const {interop, warnings} = await change({cartSidecar: true, webSidecar: true, fails: true})
+  assert.equal(interop?.breaks, 0)
+  assert.deepEqual(
+    warnings.map(({code}) => code),
+    ['InteropPartial'],
+  )
+  assert.match(warnings[0]?.message ?? '', /^n1: .*not known$/)
 })

@@ -237,6 +237,32 @@ test('policies that may not be read make unknown what depends on them, and only 
   )
 })
 
+test('an Istio that serves its kinds as v1beta1 only: its policies count', async () => {
+  const strict = {metadata: {namespace: 'istio-system', name: 'all'}, spec: {mtls: {mode: 'STRICT'}}}
+  const kube = kubeOf(cluster({peerauthentications: [strict]}))
+  const asked: string[] = []
+  const old: Kube = {
+    ...kube,
+    list: async (path, options) => {
+      if (path.group.endsWith('.istio.io')) asked.push(`${path.resource} ${path.version}`)
+      if (path.group.endsWith('.istio.io') && path.version === 'v1')
+        throw new KubeStatusError(404, 'NotFound', 'the server could not find the resource')
+      return kube.list(path, options)
+    },
+  }
+  const report = await check(old, {client: parseSubject('job-1', 'front')})
+  assert.deepEqual(
+    [report.items[0]?.verdict, report.items[0]?.cells[0]?.mtls?.policy],
+    ['depends', 'istio-system/all'],
+  )
+  assert.deepEqual(asked.toSorted(), [
+    'destinationrules v1',
+    'destinationrules v1beta1',
+    'peerauthentications v1',
+    'peerauthentications v1beta1',
+  ])
+})
+
 test('settings of the mesh are read', async () => {
   const mesh = {metadata: {name: 'istio'}, data: {mesh: 'rootNamespace: mesh-root\nenableAutoMtls: true\n'}}
   const strict = {metadata: {namespace: 'mesh-root', name: 'all'}, spec: {mtls: {mode: 'STRICT'}}}

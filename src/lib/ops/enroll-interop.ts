@@ -3,7 +3,7 @@
 import {DeniedError, messageOf} from '../errors.ts'
 import type {Plan} from '../model/plan.ts'
 import {type InteropChange, planInterop} from '../model/plan-interop.ts'
-import type {ReportWarning} from '../model/report.ts'
+import type {ReportError, ReportWarning} from '../model/report.ts'
 import {readCheckCluster} from './check-read.ts'
 import type {EnrollRequest} from './enroll.ts'
 import type {InteropDeps} from './interop.ts'
@@ -37,6 +37,13 @@ async function judge(
   plan: Plan,
   request: Pick<EnrollRequest, 'findDaemons' | 'concurrency'>,
 ): Promise<FoundChange> {
-  const {cluster, policies, warnings} = await readCheckCluster(deps, request)
-  return {interop: planInterop(cluster, plan.pods, policies), warnings}
+  const {cluster, policies, errors, warnings} = await readCheckCluster(deps, request)
+  const interop = planInterop(cluster, plan.pods, policies)
+  return {interop, warnings: [...warnings, ...errors.map(partly)]}
+}
+
+/** Pairs with the pods of that node are unknown, so none of them counts as broken. */
+function partly({node, message}: ReportError): ReportWarning {
+  const what = 'what this changes for connections of its pods is not known'
+  return {code: 'InteropPartial', message: `${node ?? 'daemons'}: ${message}: ${what}`}
 }

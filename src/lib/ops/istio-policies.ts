@@ -13,8 +13,10 @@ import {type KubeObject, RESOURCES} from '../model/kube.ts'
 import type {ReportWarning} from '../model/report.ts'
 import type {Kube, ResourcePath} from '../ports.ts'
 
-const PEER_AUTHENTICATIONS = {group: 'security.istio.io', version: 'v1', resource: 'peerauthentications'}
-const DESTINATION_RULES = {group: 'networking.istio.io', version: 'v1', resource: 'destinationrules'}
+const PEER_AUTHENTICATIONS = {group: 'security.istio.io', resource: 'peerauthentications'}
+const DESTINATION_RULES = {group: 'networking.istio.io', resource: 'destinationrules'}
+/** Istio before 1.22 serves the second only; what we read is the same in both. */
+const VERSIONS = ['v1', 'v1beta1']
 const MESH_CONFIG = {...RESOURCES.configmaps, namespace: 'istio-system', name: 'istio'}
 
 export interface FoundPolicies {
@@ -37,20 +39,36 @@ export async function readPolicies(kube: Kube, signal: AbortSignal): Promise<Fou
 
 async function listOrNothing<T extends KubeObject>(
   kube: Kube,
-  path: ResourcePath,
+  kind: Omit<ResourcePath, 'version'>,
   signal: AbortSignal,
   warnings: ReportWarning[],
 ): Promise<readonly T[] | undefined> {
   try {
-    return (await kube.list<T>(path, {signal})).items
+    for (const version of VERSIONS) {
+      const items = await listIfServed<T>(kube, {...kind, version}, signal)
+      if (items !== undefined) return items
+    }
+    return []
   } catch (error) {
-    if (error instanceof KubeStatusError && error.status === 404) return []
     if (!(error instanceof DeniedError)) throw error
     warnings.push({
       code: 'PolicyUnreadable',
-      message: `${messageOf(error)}: verdicts that depend on ${path.resource} are unknown`,
+      message: `${messageOf(error)}: verdicts that depend on ${kind.resource} are unknown`,
     })
     return undefined
+  }
+}
+
+async function listIfServed<T extends KubeObject>(
+  kube: Kube,
+  path: ResourcePath,
+  signal: AbortSignal,
+): Promise<readonly T[] | undefined> {
+  try {
+    return (await kube.list<T>(path, {signal})).items
+  } catch (error) {
+    if (error instanceof KubeStatusError && error.status === 404) return undefined
+    throw error
   }
 }
 
