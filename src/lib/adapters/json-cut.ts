@@ -16,6 +16,7 @@ const SHORT_BYTES = 48
 /** A member that is wanted; `tree` undefined: whole. */
 interface Wanted {
   readonly name: Uint8Array
+  readonly text: string
   readonly tree: readonly Wanted[] | undefined
 }
 
@@ -32,6 +33,7 @@ function compile(fields: FieldTree): readonly Wanted[] {
   const encoder = new TextEncoder()
   return Object.entries(fields).map(([name, below]) => ({
     name: encoder.encode(name),
+    text: name,
     tree: below === true ? undefined : compile(below),
   }))
 }
@@ -39,6 +41,8 @@ function compile(fields: FieldTree): readonly Wanted[] {
 /** Positions behind the end mean that the text is no JSON. */
 class Cutter {
   written = 0
+  /** The last text that was passed has escapes. */
+  private isEscaped = false
   private readonly bytes: Uint8Array
   private readonly end: number
 
@@ -75,11 +79,13 @@ class Cutter {
 
   private member(at: number, tree: readonly Wanted[], isFirst: boolean): number {
     if (this.bytes[at] !== QUOTE) return this.end + 1
+    this.isEscaped = false
     const nameEnd = this.textEnd(at)
+    const {isEscaped} = this
     const colon = this.blanks(nameEnd)
     if (this.bytes[colon] !== COLON) return this.end + 1
     const start = this.blanks(colon + 1)
-    const wanted = this.find(tree, at + 1, nameEnd - 1)
+    const wanted = isEscaped ? this.findEscaped(tree, at, nameEnd) : this.find(tree, at + 1, nameEnd - 1)
     if (wanted === undefined) return this.skip(start)
     if (!isFirst) this.put(COMMA)
     this.copy(at, nameEnd)
@@ -110,6 +116,17 @@ class Cutter {
       return wanted
     }
     return undefined
+  }
+
+  /** The same name can be written in many ways. */
+  private findEscaped(tree: readonly Wanted[], start: number, end: number): Wanted | undefined {
+    try {
+      const name: unknown = JSON.parse(new TextDecoder().decode(this.bytes.subarray(start, end)))
+      return tree.find(({text}) => text === name)
+    } catch {
+      // No text: what is cut out is not looked at.
+      return undefined
+    }
   }
 
   /** Behind the value that starts at `start`. */
@@ -149,7 +166,10 @@ class Cutter {
     for (let at = start + 1; at < end; at += 1) {
       const mark = bytes[at]
       if (mark === QUOTE) return at + 1
-      if (mark === BACKSLASH) at += 1
+      if (mark === BACKSLASH) {
+        this.isEscaped = true
+        at += 1
+      }
     }
     return end + 1
   }
