@@ -8,6 +8,7 @@ import {type ProgressSink, ProgressStore, progressLines} from '../../lib/live/en
 import {isSystemNamespace, type Plan, type PlanAction, writesOf} from '../../lib/model/plan.ts'
 import {WAIT_LEVELS} from '../../lib/model/plan-node.ts'
 import {DRY_RUNS, enrollReport, plannedReport} from '../../lib/model/plan-result.ts'
+import type {ReportWarning} from '../../lib/model/report.ts'
 import {kubeOf} from '../../lib/ops/daemons.ts'
 import {carryOut, prepareEnroll} from '../../lib/ops/enroll.ts'
 import {daemonTargets} from '../../lib/ops/enroll-facts.ts'
@@ -87,7 +88,7 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
     const found = isShown ? await interopChange(deps, prepared.plan, {findDaemons, concurrency}) : undefined
     const interop = found?.interop ?? null
     for (const line of interopLines(interop)) this.say(line)
-    await this.confirmPlan(prepared.plan, interop?.breaks ?? 0)
+    await this.confirmPlan(prepared.plan, interop?.breaks ?? 0, found?.warnings ?? [])
     const wait = this.flags.wait ? {level: this.flags['wait-for'], timeoutMs: this.flags.timeout} : null
     const progress = this.openProgress()
     const outcome = await carryOut(deps, prepared, {
@@ -129,7 +130,7 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
   }
 
   /** Shows what would happen before it asks; nothing to write is nothing to ask. */
-  private async confirmPlan(plan: Plan, breaks: number): Promise<void> {
+  private async confirmPlan(plan: Plan, breaks: number, more: readonly ReportWarning[]): Promise<void> {
     if (this.flags['dry-run'] !== 'none' || this.flags.yes || writesOf(plan).length === 0) return
     if (this.kind === 'pod' && breaks === 0) return
     const style = {color: this.terminal.colorErr, wide: false, headers: true}
@@ -138,7 +139,7 @@ export default class EnrollNamespace extends BaseCommand<typeof EnrollNamespace>
     if (items.length > ROWS_ASKED) {
       this.say(`and ${items.length - ROWS_ASKED} more; --dry-run=client shows all of them`)
     }
-    for (const warning of plan.warnings) this.say(`warning: ${warning.message}`)
+    for (const warning of [...plan.warnings, ...more]) this.say(`warning: ${warning.message}`)
     await this.confirm(enrollQuestion(plan, breaks))
   }
 
