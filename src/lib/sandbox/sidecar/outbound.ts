@@ -2,6 +2,7 @@
 /** Port 15001: connections of the application, to an endpoint as its service's rules want it, others as they are. */
 import {connect as connectPlain, isIPv6, type Socket} from 'node:net'
 import {connect as connectTls, type TLSSocket} from 'node:tls'
+import {messageOf} from '../../errors.ts'
 import type {SidecarConfig, SidecarEndpoint, SidecarService} from './config.ts'
 import {type ConnectionRecord, type Place, placeText, spiffeNamesOf} from './connection-log.ts'
 import {refuse, relay} from './relay.ts'
@@ -44,7 +45,12 @@ export function handleOutbound(
     return
   }
   record.set({endpoint: placeText(endpoint), tls: endpoint.send})
-  relay(downstream, upstreamOf(endpoint, service, config, record), record)
+  try {
+    relay(downstream, upstreamOf(endpoint, service, config, record), record)
+  } catch (error) {
+    // Of a name in a DestinationRule that TLS cannot send: an address.
+    refuse(downstream, record, messageOf(error))
+  }
 }
 
 function upstreamOf(
