@@ -47,19 +47,33 @@ async function destinationAt(kube: Kube, at: PathAddress, signal: AbortSignal): 
   const {items} = await kube.list<Service>(RESOURCES.services, {signal})
   const service = items.find((one) => clusterAddresses(one).includes(at.address)) ?? null
   if (service !== null) return {addresses: [at], service, ...(await aroundService(kube, service, signal))}
-  return {addresses: [at], service: null, slices: [], pods: await podsAt(kube, at.address, signal)}
+  return {addresses: [at], service: null, slices: [], pods: await podsAt(kube, new Set([at.address]), signal)}
 }
 
 /** Of many pods; the rest of them is not even parsed. */
 const FIELDS = {...POD_FIELDS, status: {...POD_FIELDS.status, podIPs: true}} as const
 
-/** Live pods with that address. The API server finds a pod by its first address only. */
-export async function podsAt(kube: Kube, address: string, signal: AbortSignal): Promise<readonly Pod[]> {
-  const primary = await kube.list<Pod>(RESOURCES.pods, {fieldSelector: `status.podIP=${address}`, signal})
-  const live = primary.items.filter(isLive)
-  if (live.length > 0) return live
+/** With more, one list of all pods is less work for the API server. */
+const MAX_ASKED_ALONE = 3
+
+/** Live pods with one of these addresses. The API server finds a pod by its first address only. */
+export async function podsAt(
+  kube: Kube,
+  addresses: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<readonly Pod[]> {
+  const found: Pod[] = []
+  const missing = new Set(addresses)
+  for (const address of addresses.size <= MAX_ASKED_ALONE ? addresses : []) {
+    const {items} = await kube.list<Pod>(RESOURCES.pods, {fieldSelector: `status.podIP=${address}`, signal})
+    const live = items.filter(isLive)
+    if (live.length > 0) missing.delete(address)
+    found.push(...live)
+  }
+  if (missing.size === 0) return found
   const all = await kube.list<Pod>(RESOURCES.pods, {signal, fields: FIELDS})
-  return all.items.filter((pod) => isLive(pod) && pod.status?.podIPs?.some(({ip}) => ip === address))
+  const others = all.items.filter((pod) => isLive(pod) && pod.status?.podIPs?.some(({ip}) => missing.has(ip)))
+  return [...found, ...others]
 }
 
 async function aroundService(

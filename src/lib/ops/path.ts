@@ -151,8 +151,6 @@ async function askNodes(
   return gatherFacts({nodes, daemons: await findDaemons(), dialer, clock, concurrency, signal})
 }
 
-const MAX_STRANGERS = 10
-
 /** Pods elsewhere that have an address which the kernel still takes for an endpoint's. */
 async function strangers(
   {kube, signal}: PathDeps,
@@ -164,10 +162,7 @@ async function strangers(
   )
   const backends = [...kernels.values()].flatMap(({tables}) => [...(tables?.backends.values() ?? [])])
   const addresses = new Set(backends.flatMap(({address}) => address ?? []).filter((one) => !known.has(one)))
-  const found: Pod[] = []
-  for (const address of [...addresses].slice(0, MAX_STRANGERS))
-    found.push(...(await podsAt(kube, address, signal)))
-  return found
+  return podsAt(kube, addresses, signal)
 }
 
 function kubeAt(
