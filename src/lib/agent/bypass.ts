@@ -27,6 +27,7 @@ import {BypassRound} from './bypass-round.ts'
 import {BypassState} from './bypass-state.ts'
 import {isFinished} from './desired.ts'
 import type {PodRecord} from './pod-record.ts'
+import {Turns} from './turns.ts'
 
 /** Each runs several commands. */
 const PARALLEL = 2
@@ -34,6 +35,8 @@ const FIRST_RETRY_MS = 200
 const LAST_RETRY_MS = 30_000
 /** After the rules came in: init containers and sidecars write theirs soon after. */
 const LOOK_AGAIN_MS = [2000, 10_000]
+/** A look costs some 15 ms of CPU. */
+const LOOKS_A_ROUND = 60
 
 export interface BypassParts {
   readonly rules: SidecarRules
@@ -54,6 +57,7 @@ export class SidecarBypass {
   /** By uid. */
   readonly #cookies = new Map<string, string>()
   readonly #round: BypassRound
+  readonly #turns = new Turns(LOOKS_A_ROUND)
   readonly #queue = new BypassQueue<Place>(PARALLEL, (place) => this.#run(place))
   #isStopped = false
 
@@ -135,8 +139,8 @@ export class SidecarBypass {
   }
 
   lookAtAll(): void {
-    for (const place of this.#places.values())
-      if ((isWanted(place) && place.attempts === 0) || place.isLost) this.#schedule(place)
+    const isDue = (place: Place): boolean => place.isLost || (isWanted(place) && place.attempts === 0)
+    for (const place of this.#turns.next([...this.#places.values()].filter(isDue))) this.#schedule(place)
   }
 
   /**
