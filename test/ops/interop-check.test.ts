@@ -276,6 +276,21 @@ test('settings of the mesh are read', async () => {
   )
 })
 
+test('settings of the mesh that may not be read, or are no YAML, are not taken for the defaults', async () => {
+  const broken = {metadata: {name: 'istio'}, data: {mesh: 'a: [1'}}
+  for (const kube of [
+    kubeOf(cluster({configmaps: []}), ['configmaps']),
+    kubeOf(cluster({configmaps: [broken]})),
+  ]) {
+    const report = await check(kube, {client: parseSubject('job-1', 'front')})
+    assert.deepEqual(
+      report.items.map(({verdict, cells}) => [verdict, cells[0]?.reason]),
+      [['unknown', 'PolicyUnreadable']],
+    )
+    assert.deepEqual(report.warnings.filter(({code}) => code === 'PolicyUnreadable').length, 1)
+  }
+})
+
 test('a daemon that does not answer makes its pods unknown', async () => {
   const report = await check(kubeOf(cluster()), {}, {n1: {fails: true}})
   assert.deepEqual(

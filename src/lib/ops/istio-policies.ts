@@ -33,7 +33,7 @@ export async function readPolicies(kube: Kube, signal: AbortSignal): Promise<Fou
     listOrNothing<DestinationRule>(kube, DESTINATION_RULES, signal, warnings),
     readMesh(kube, signal, warnings),
   ])
-  const isReadable = peerAuthentications !== undefined && destinationRules !== undefined
+  const isReadable = mesh !== undefined && peerAuthentications !== undefined && destinationRules !== undefined
   return {policies: isReadable ? {mesh, peerAuthentications, destinationRules} : undefined, warnings}
 }
 
@@ -72,7 +72,12 @@ async function listIfServed<T extends KubeObject>(
   }
 }
 
-async function readMesh(kube: Kube, signal: AbortSignal, warnings: ReportWarning[]): Promise<MeshSettings> {
+/** Istio's defaults where nobody configured it; undefined where that cannot be read, which may say something else. */
+async function readMesh(
+  kube: Kube,
+  signal: AbortSignal,
+  warnings: ReportWarning[],
+): Promise<MeshSettings | undefined> {
   try {
     const found = await kube.get<KubeObject & {readonly data?: Readonly<Record<string, string>>}>(
       MESH_CONFIG,
@@ -87,10 +92,10 @@ async function readMesh(kube: Kube, signal: AbortSignal, warnings: ReportWarning
     if (signal.aborted) throw error
     const name = `${MESH_CONFIG.namespace}/${MESH_CONFIG.name}`
     warnings.push({
-      code: 'MeshConfigUnreadable',
-      message: `ConfigMap ${name} cannot be used, Istio's defaults are assumed: ${messageOf(error)}`,
+      code: 'PolicyUnreadable',
+      message: `ConfigMap ${name}: ${messageOf(error)}: verdicts that depend on Istio's settings are unknown`,
     })
-    return DEFAULT_MESH
+    return undefined
   }
 }
 
