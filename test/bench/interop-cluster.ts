@@ -226,33 +226,36 @@ function policyText(index: number): string {
   return JSON.stringify({metadata, spec: {mtls: {mode: 'STRICT'}}})
 }
 
-const server = createServer((request, response) => {
-  const url = new URL(request.url ?? '', 'http://x')
-  const list = LISTS[url.pathname]
-  response.setHeader('content-type', 'application/json')
-  if (list === undefined) {
-    response.statusCode = 404
+/** Only in a process that was forked for it: whoever looks through the benchmarks imports this file too. */
+if (process.send !== undefined) serve(process.send.bind(process))
+
+function serve(send: (url: string) => void): void {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://x')
+    const list = LISTS[url.pathname]
+    response.setHeader('content-type', 'application/json')
+    if (list === undefined) {
+      response.statusCode = 404
+      response.end(
+        JSON.stringify({
+          kind: 'Status',
+          status: 'Failure',
+          reason: 'NotFound',
+          code: 404,
+          message: url.pathname,
+        }),
+      )
+      return
+    }
+    const start = Number(url.searchParams.get('continue') ?? 0)
+    const end = Math.min(list.count, start + Number(url.searchParams.get('limit') ?? list.count))
+    const next = end < list.count ? `"continue":"${end}",` : ''
+    const items: string[] = []
+    for (let index = start; index < end; index += 1) items.push(list.make(index))
     response.end(
-      JSON.stringify({
-        kind: 'Status',
-        status: 'Failure',
-        reason: 'NotFound',
-        code: 404,
-        message: url.pathname,
-      }),
+      `{"kind":"List","apiVersion":"v1","metadata":{${next}"resourceVersion":"1234567"},"items":[${items.join(',')}]}`,
     )
-    return
-  }
-  const start = Number(url.searchParams.get('continue') ?? 0)
-  const end = Math.min(list.count, start + Number(url.searchParams.get('limit') ?? list.count))
-  const next = end < list.count ? `"continue":"${end}",` : ''
-  const items: string[] = []
-  for (let index = start; index < end; index += 1) items.push(list.make(index))
-  response.end(
-    `{"kind":"List","apiVersion":"v1","metadata":{${next}"resourceVersion":"1234567"},"items":[${items.join(',')}]}`,
-  )
-})
-server.listen(0, '127.0.0.1', () => {
-  process.send?.(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-})
-process.on('disconnect', () => process.exit())
+  })
+  server.listen(0, '127.0.0.1', () => send(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+  process.on('disconnect', () => process.exit())
+}
