@@ -11,6 +11,7 @@ import {once} from 'node:events'
 import {after, before, suite, test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {RESOURCES} from '../../src/lib/model/kube.ts'
+import {seeded} from '../seeded.ts'
 import {rulesIn, runIn, standingIn} from './bypass-rules.ts'
 import {BYPASS, BypassWorld, DATAPLANE, INJECTION, NODE, OUT, type Wanted} from './bypass-world.ts'
 import {agentReady, keepAway} from './cni-fixture.ts'
@@ -234,16 +235,5 @@ async function locked(seconds: number): Promise<AsyncDisposable> {
     [Symbol.asyncDispose]: async () => {
       await ended
     },
-  }
-}
-
-/** xorshift: the same seed gives the same pauses. */
-function seeded(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
   }
 }

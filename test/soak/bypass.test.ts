@@ -10,6 +10,7 @@ import {type Backend, runIn} from '../e2e/bypass-rules.ts'
 import {BYPASS, BypassWorld, DATAPLANE, INJECTION, NODE} from '../e2e/bypass-world.ts'
 import {agentReady} from '../e2e/cni-fixture.ts'
 import {eventually, run, SANDBOX_ONLY, type Sandbox, sandboxUp} from '../e2e/harness.ts'
+import {seeded} from '../seeded.ts'
 
 const SECONDS = Number(process.env['KMESH_SOAK_SECONDS'] ?? 10)
 const SEED = Number(process.env['KMESH_SOAK_SEED'] ?? 42)
@@ -29,19 +30,8 @@ const VALUES: Readonly<Record<string, readonly (string | null)[]>> = {
   [BYPASS]: ['enabled', 'disabled', null],
 }
 
-/** xorshift: the same seed gives the same run. */
-function random(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-
 suite('short-circuit of sidecars under random changes', {skip: SANDBOX_ONLY}, () => {
-  const pick = random(SEED)
+  const pick = seeded(SEED)
   /** Label -> value, of the namespace under '' and of pods. */
   const labels = new Map<string, Record<string, string | null>>()
   let sandbox: Sandbox

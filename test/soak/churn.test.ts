@@ -21,22 +21,12 @@ import {
   sandboxUp,
   type World,
 } from '../e2e/harness.ts'
+import {seeded} from '../seeded.ts'
 
 const SECONDS = Number(process.env['KMESH_SOAK_SECONDS'] ?? 40)
 const EVERY_MS = 20
 /** A service routes 3 servers at the end: one frontend and service entry a family, three endpoints each. */
 const REPLICAS = 3
-
-/** xorshift: the same seed gives the same run. */
-function random(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
 
 interface Usage {
   readonly residentMb: number
@@ -106,7 +96,7 @@ suite(`soak of ${SECONDS} s`, () => {
   }
 
   test('nothing fails and nothing grows', {timeout: (SECONDS + 120) * 1000}, async () => {
-    const choose = random(20261122)
+    const choose = seeded(20261122)
     const traffic = (['ipv4', 'ipv6'] as const).map((family) =>
       connectOften(sandbox, nameOf(world.client), world[family], {
         count: Math.floor((SECONDS * 1000) / EVERY_MS),
