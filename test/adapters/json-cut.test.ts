@@ -16,7 +16,7 @@ const CASES: readonly (readonly [string, string, FieldTree, string | undefined])
   ['members', '{"a":1,"b":[2,{"c":3}],"d":null}', {b: true}, '{"b":[2,{"c":3}]}'],
   ['below', '{"a":{"x":1,"y":2},"b":3}', {a: {y: true}}, '{"a":{"y":2}}'],
   ['of each element', '{"a":[{"x":1,"y":2},{"y":3},7]}', {a: {y: true}}, '{"a":[{"y":2},{"y":3},7]}'],
-  ['blanks', ' { "a" : [ 1 , { "x" : 2 } ] , "b" : 3 } ', {a: {x: true}}, '{"a":[1 ,{"x":2 }]}'],
+  ['blanks', ' { "a" : [ 1 , { "x" : 2 } ] , "b" : 3 } ', {a: {x: true}}, '{"a" : [1 ,{"x" : 2 }]}'],
   ['brackets and quotes in texts', '{"z":"]}\\"{,","a":"\\\\"}', {a: true}, '{"a":"\\\\"}'],
   ['empty ones', '{"a":{},"b":[],"c":{}}', {a: {x: true}, b: {x: true}}, '{"a":{},"b":[]}'],
   ['more than ASCII', '{"ü":"\u{1f600}","a":"ä"}', {a: true}, '{"a":"ä"}'],

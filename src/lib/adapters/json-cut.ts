@@ -12,13 +12,17 @@ const OPEN_OBJECT = 123
 const CLOSE_OBJECT = 125
 const BLANK = 32
 const SHORT_BYTES = 48
+const NONE: readonly Wanted[] = []
 
 /** A member that is wanted; `tree` undefined: whole. */
 interface Wanted {
   readonly name: Uint8Array
   readonly text: string
-  readonly tree: readonly Wanted[] | undefined
+  readonly tree: Tree | undefined
 }
+
+/** By the length of the name in bytes: most members that nobody asked for differ in it already. */
+type Tree = readonly (readonly Wanted[] | undefined)[]
 
 /**
  * What is left of `bytes`, moved to their front: they are overwritten. Undefined for what cannot be JSON; members that
@@ -29,20 +33,20 @@ export function cutJson(bytes: Uint8Array, fields: FieldTree): Uint8Array | unde
   return cutter.run(compile(fields)) ? bytes.subarray(0, cutter.written) : undefined
 }
 
-function compile(fields: FieldTree): readonly Wanted[] {
+function compile(fields: FieldTree): Tree {
   const encoder = new TextEncoder()
-  return Object.entries(fields).map(([name, below]) => ({
-    name: encoder.encode(name),
-    text: name,
-    tree: below === true ? undefined : compile(below),
-  }))
+  const tree: Wanted[][] = []
+  for (const [text, below] of Object.entries(fields)) {
+    const name = encoder.encode(text)
+    const wanted = {name, text, tree: below === true ? undefined : compile(below)}
+    ;(tree[name.length] ??= []).push(wanted)
+  }
+  return Array.from(tree)
 }
 
 /** Positions behind the end mean that the text is no JSON. */
 class Cutter {
   written = 0
-  /** The last text that was passed has escapes. */
-  private isEscaped = false
   private readonly bytes: Uint8Array
   private readonly end: number
 
@@ -51,20 +55,20 @@ class Cutter {
     this.end = bytes.length
   }
 
-  run(tree: readonly Wanted[]): boolean {
+  run(tree: Tree): boolean {
     const start = this.blanks(0)
     const after = this.bytes[start] === OPEN_OBJECT ? this.object(start, tree) : this.end + 1
     return after <= this.end && this.blanks(after) === this.end
   }
 
   /** Copies the value at `at`, reduced; gives the position behind it. Lists in lists stay whole. */
-  private value(at: number, tree: readonly Wanted[]): number {
+  private value(at: number, tree: Tree): number {
     const mark = this.bytes[at]
     if (mark === OPEN_OBJECT) return this.object(at, tree)
     return mark === OPEN_LIST ? this.list(at, tree) : this.copy(at, this.skip(at))
   }
 
-  private object(at: number, tree: readonly Wanted[]): number {
+  private object(at: number, tree: Tree): number {
     this.put(OPEN_OBJECT)
     const empty = this.written
     let next = this.blanks(at + 1)
@@ -77,23 +81,33 @@ class Cutter {
     }
   }
 
-  private member(at: number, tree: readonly Wanted[], isFirst: boolean): number {
-    if (this.bytes[at] !== QUOTE) return this.end + 1
-    this.isEscaped = false
-    const nameEnd = this.textEnd(at)
-    const {isEscaped} = this
-    const colon = this.blanks(nameEnd)
-    if (this.bytes[colon] !== COLON) return this.end + 1
+  private member(at: number, tree: Tree, isFirst: boolean): number {
+    const {bytes, end} = this
+    if (bytes[at] !== QUOTE) return end + 1
+    let isEscaped = false
+    let nameEnd = at + 1
+    for (let inside = bytes[nameEnd]; inside !== QUOTE; inside = bytes[nameEnd]) {
+      if (inside === BACKSLASH) {
+        isEscaped = true
+        nameEnd += 1
+      }
+      nameEnd += 1
+      if (nameEnd >= end) return end + 1
+    }
+    const colon = this.blanks(nameEnd + 1)
+    if (bytes[colon] !== COLON) return end + 1
     const start = this.blanks(colon + 1)
-    const wanted = isEscaped ? this.findEscaped(tree, at, nameEnd) : this.find(tree, at + 1, nameEnd - 1)
+    const wanted = isEscaped
+      ? this.findEscaped(tree, at, nameEnd + 1)
+      : this.find(tree[nameEnd - at - 1], at + 1)
     if (wanted === undefined) return this.skip(start)
     if (!isFirst) this.put(COMMA)
-    this.copy(at, nameEnd)
-    this.put(COLON)
-    return wanted.tree === undefined ? this.copy(start, this.skip(start)) : this.value(start, wanted.tree)
+    if (wanted.tree === undefined) return this.copy(at, this.skip(start))
+    this.copy(at, start)
+    return this.value(start, wanted.tree)
   }
 
-  private list(at: number, tree: readonly Wanted[]): number {
+  private list(at: number, tree: Tree): number {
     this.put(OPEN_LIST)
     let next = this.blanks(at + 1)
     if (this.bytes[next] === CLOSE_LIST) return this.close(next, CLOSE_LIST)
@@ -107,11 +121,12 @@ class Cutter {
     }
   }
 
-  private find(tree: readonly Wanted[], start: number, end: number): Wanted | undefined {
+  /** @param candidates - all as long as the name that starts at `start` */
+  private find(candidates: readonly Wanted[] | undefined, start: number): Wanted | undefined {
+    if (candidates === undefined) return undefined
     const {bytes} = this
-    next: for (const wanted of tree) {
+    next: for (const wanted of candidates) {
       const {name} = wanted
-      if (name.length !== end - start) continue
       for (let at = 0; at < name.length; at += 1) if (bytes[start + at] !== name[at]) continue next
       return wanted
     }
@@ -119,10 +134,10 @@ class Cutter {
   }
 
   /** The same name can be written in many ways. */
-  private findEscaped(tree: readonly Wanted[], start: number, end: number): Wanted | undefined {
+  private findEscaped(tree: Tree, start: number, end: number): Wanted | undefined {
     try {
       const name: unknown = JSON.parse(new TextDecoder().decode(this.bytes.subarray(start, end)))
-      return tree.find(({text}) => text === name)
+      return tree.flatMap((wanted) => wanted ?? NONE).find(({text}) => text === name)
     } catch {
       // No text: what is cut out is not looked at.
       return undefined
@@ -141,8 +156,14 @@ class Cutter {
     let depth = 0
     for (let at = start; at < end; at += 1) {
       const mark = bytes[at]
-      if (mark === QUOTE) at = this.textEnd(at) - 1
-      else if (mark === OPEN_OBJECT || mark === OPEN_LIST) depth += 1
+      // As in `textEnd`, whose calls would take as long as what they do.
+      if (mark === QUOTE) {
+        at += 1
+        for (let inside = bytes[at]; inside !== QUOTE; inside = bytes[at]) {
+          at += inside === BACKSLASH ? 2 : 1
+          if (at >= end) return end + 1
+        }
+      } else if (mark === OPEN_OBJECT || mark === OPEN_LIST) depth += 1
       else if (mark === CLOSE_OBJECT || mark === CLOSE_LIST) {
         depth -= 1
         if (depth === 0) return at + 1
@@ -163,15 +184,12 @@ class Cutter {
   /** Behind the closing quote of the text whose opening one stands at `start`. */
   private textEnd(start: number): number {
     const {bytes, end} = this
-    for (let at = start + 1; at < end; at += 1) {
-      const mark = bytes[at]
-      if (mark === QUOTE) return at + 1
-      if (mark === BACKSLASH) {
-        this.isEscaped = true
-        at += 1
-      }
+    let at = start + 1
+    for (let inside = bytes[at]; inside !== QUOTE; inside = bytes[at]) {
+      at += inside === BACKSLASH ? 2 : 1
+      if (at >= end) return end + 1
     }
-    return end + 1
+    return at + 1
   }
 
   private blanks(at: number): number {
