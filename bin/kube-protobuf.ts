@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Writes src/lib/sandbox/api/protobuf-fields.json: field numbers and types of the kinds that kubectl sends as protobuf,
- * from the struct tags of Kubernetes' Go sources. Run it with the folders of the Go modules k8s.io/api and
- * k8s.io/apimachinery (`go mod download -json` names them).
+ * Writes field numbers and types from the struct tags of Kubernetes' Go sources: src/lib/sandbox/api/protobuf-fields.json
+ * has the kinds that kubectl sends as protobuf, src/lib/adapters/kube-protobuf-fields.json what is read of long lists. Run it
+ * with the folders of the Go modules k8s.io/api and k8s.io/apimachinery (`go mod download -json` names them).
  *
- * A field is `name type`. Types: `string`, `bytes`, `integer`, `boolean`, `quantity`, `intOrString`, `time`, or the key
- * of a message; behind it `[]` or `{}`; before it `*` where a zero is a value, `~` where its fields belong to the parent.
+ * A field is `name type`. Types: `string`, `bytes`, `integer`, `boolean`, `quantity`, `intOrString`, `time`, `json`, or
+ * the key of a message; behind it `[]` or `{}`; before it `*` where a zero is a value, `~` where its fields belong to the
+ * parent.
  */
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
@@ -19,6 +20,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   coordination: join(api, 'coordination/v1/types.go'),
   authentication: join(api, 'authentication/v1/types.go'),
   authorization: join(api, 'authorization/v1/types.go'),
+  discovery: join(api, 'discovery/v1/types.go'),
   meta: join(machinery, 'pkg/apis/meta/v1/types.go'),
 }
 const ROOTS: Readonly<Record<string, readonly string[]>> = {
@@ -33,7 +35,8 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'SubjectAccessReview',
     'LocalSubjectAccessReview',
   ],
-  meta: ['DeleteOptions'],
+  discovery: ['EndpointSlice'],
+  meta: ['DeleteOptions', 'ListMeta'],
 }
 const PLAIN: Readonly<Record<string, string>> = {
   string: 'string',
@@ -47,9 +50,31 @@ const PLAIN: Readonly<Record<string, string>> = {
   'meta.Time': 'time',
   'meta.MicroTime': 'time',
   'types.UID': 'string',
+  'meta.FieldsV1': 'json',
 }
-/** Set by the server, and of a form of its own. */
-const LEFT_OUT = ['managedFields']
+/** Of lists that are read: a type that is not here is passed over, or read as JSON when somebody asks for it. */
+const LIST_MESSAGES = [
+  'meta.Status',
+  'meta.ListMeta',
+  'meta.ObjectMeta',
+  'meta.OwnerReference',
+  'meta.ManagedFieldsEntry',
+  'core.Pod',
+  'core.PodSpec',
+  'core.PodStatus',
+  'core.PodCondition',
+  'core.PodIP',
+  'core.Container',
+  'core.ContainerPort',
+  'core.ObjectReference',
+  'core.Service',
+  'core.ServiceSpec',
+  'core.ServicePort',
+  'discovery.EndpointSlice',
+  'discovery.EndpointPort',
+  'discovery.Endpoint',
+  'discovery.EndpointConditions',
+]
 
 const structs = new Map<string, string>()
 const aliases = new Map<string, string>()
@@ -91,7 +116,6 @@ function fieldsOf(key: string, waiting: string[]): Record<string, string> {
   const fields: Record<string, string> = {}
   for (const [, , type = '', json = '', number = ''] of (structs.get(key) ?? '').matchAll(FIELD)) {
     const [field = '', ...options] = json.split(',')
-    if (LEFT_OUT.includes(field)) continue
     const short = shortType(qualified(name, type), waiting)
     fields[number] = options.includes('inline') ? `- ~${short}` : `${field} ${short}`
   }
@@ -107,5 +131,10 @@ for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
   messages[next] ??= fieldsOf(next, waiting)
 }
 const sorted = Object.fromEntries(Object.entries(messages).sort(([left], [right]) => (left < right ? -1 : 1)))
-const file = join(import.meta.dirname, '../src/lib/sandbox/api/protobuf-fields.json')
-writeFileSync(file, `${JSON.stringify({kinds, messages: sorted}, null, 2)}\n`)
+const lists = Object.fromEntries(LIST_MESSAGES.map((key) => [key, fieldsOf(key, [])]))
+write('sandbox/api/protobuf-fields.json', {kinds, messages: sorted})
+write('adapters/kube-protobuf-fields.json', {messages: lists})
+
+function write(file: string, table: object): void {
+  writeFileSync(join(import.meta.dirname, '../src/lib', file), `${JSON.stringify(table, null, 2)}\n`)
+}

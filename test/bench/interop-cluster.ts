@@ -4,8 +4,10 @@
  * with `limit` and `continue`, cut out of bytes that are made before, so that what is measured is the reader. Objects
  * have what those of a real cluster have: managed fields, containers with probes and volumes, status.
  */
-import {createServer} from 'node:http'
+import {createServer, type ServerResponse} from 'node:http'
 import type {AddressInfo} from 'node:net'
+import {PROTOBUF} from '../../src/lib/sandbox/api/protobuf.ts'
+import {protobufItem, protobufList} from '../../src/lib/sandbox/api/protobuf-write.ts'
 import {NAMESPACES, PODS, SERVICES} from './interop-figures.ts'
 
 const NODES = 1000
@@ -14,17 +16,26 @@ const SERVICES_PER_NAMESPACE = SERVICES / NAMESPACES
 /** Every tenth namespace takes mTLS only. */
 const STRICT_EVERY = 10
 
-type Make = (index: number) => string
+interface List {
+  readonly kind: string
+  readonly count: number
+  /** JSON of an item. */
+  readonly make: (index: number) => string
+}
 
 /** By what stands before `?` or the end. */
-const LISTS: Readonly<Record<string, {readonly count: number; readonly make: Make}>> = {
-  '/api/v1/namespaces': {count: NAMESPACES, make: namespaceText},
-  '/api/v1/pods': {count: PODS, make: podText},
-  '/api/v1/services': {count: SERVICES, make: serviceText},
-  '/apis/discovery.k8s.io/v1/endpointslices': {count: SERVICES, make: sliceText},
-  '/apis/security.istio.io/v1/peerauthentications': {count: NAMESPACES / STRICT_EVERY, make: policyText},
-  '/apis/networking.istio.io/v1/destinationrules': {count: 0, make: policyText},
-  '/api/v1/namespaces/kmesh-system/pods': {count: 0, make: podText},
+const LISTS: Readonly<Record<string, List>> = {
+  '/api/v1/namespaces': {kind: 'Namespace', count: NAMESPACES, make: namespaceText},
+  '/api/v1/pods': {kind: 'Pod', count: PODS, make: podText},
+  '/api/v1/services': {kind: 'Service', count: SERVICES, make: serviceText},
+  '/apis/discovery.k8s.io/v1/endpointslices': {kind: 'EndpointSlice', count: SERVICES, make: sliceText},
+  '/apis/security.istio.io/v1/peerauthentications': {
+    kind: 'PeerAuthentication',
+    count: NAMESPACES / STRICT_EVERY,
+    make: policyText,
+  },
+  '/apis/networking.istio.io/v1/destinationrules': {kind: 'DestinationRule', count: 0, make: policyText},
+  '/api/v1/namespaces/kmesh-system/pods': {kind: 'Pod', count: 0, make: podText},
 }
 
 const managedFields = (manager: string, fields: readonly string[]): object => ({
@@ -226,61 +237,89 @@ function policyText(index: number): string {
   return JSON.stringify({metadata, spec: {mtls: {mode: 'STRICT'}}})
 }
 
-/** All items of a list, each but the last followed by a comma; item n stands at `starts[n]`. */
+/** All items of a list one behind the other; item n stands at `starts[n]`. */
 interface Items {
   readonly bytes: Buffer
   readonly starts: readonly number[]
 }
 
-function itemsOf({count, make}: {readonly count: number; readonly make: Make}): Items {
-  const parts: Buffer[] = []
-  const starts = [0]
+interface MadeList {
+  readonly count: number
+  /** Each item but the last is followed by a comma. */
+  readonly json: Items
+  /** Undefined for kinds that a real API server has in JSON only. */
+  readonly protobuf: Items | undefined
+  readonly kind: string
+}
+
+function made({count, make, kind}: List): MadeList {
+  const json: Buffer[] = []
+  const protobuf: Buffer[] = []
   for (let index = 0; index < count; index += 1) {
-    const part = Buffer.from(`${make(index)}${index + 1 < count ? ',' : ''}`)
-    parts.push(part)
-    starts.push((starts[index] ?? 0) + part.length)
+    const text = make(index)
+    json.push(Buffer.from(`${text}${index + 1 < count ? ',' : ''}`))
+    const bytes = protobufItem(kind, JSON.parse(text) as object)
+    if (bytes !== undefined) protobuf.push(bytes)
   }
+  return {count, kind, json: joined(json), protobuf: protobuf.length === count ? joined(protobuf) : undefined}
+}
+
+function joined(parts: readonly Buffer[]): Items {
+  const starts = [0]
+  for (const [index, part] of parts.entries()) starts.push((starts[index] ?? 0) + part.length)
   return {bytes: Buffer.concat(parts), starts}
 }
 
 /** Items from `start` to before `end`, without a copy. */
 function pageOf({bytes, starts}: Items, start: number, end: number): Buffer {
-  const isLast = end === starts.length - 1
-  return start === end ? Buffer.of() : bytes.subarray(starts[start], (starts[end] ?? 0) - (isLast ? 0 : 1))
+  return bytes.subarray(starts[start], starts[end])
 }
 
 /** Only in a process that was forked for it: whoever looks through the benchmarks imports this file too. */
 if (process.send !== undefined) serve(process.send.bind(process))
 
 function serve(send: (url: string) => void): void {
-  const made = new Map(Object.entries(LISTS).map(([path, list]) => [path, itemsOf(list)]))
+  const lists = new Map(Object.entries(LISTS).map(([path, list]) => [path, made(list)]))
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://x')
-    const list = made.get(url.pathname)
-    response.setHeader('content-type', 'application/json')
+    const list = lists.get(url.pathname)
     if (list === undefined) {
-      response.statusCode = 404
-      response.end(
-        JSON.stringify({
-          kind: 'Status',
-          status: 'Failure',
-          reason: 'NotFound',
-          code: 404,
-          message: url.pathname,
-        }),
-      )
+      response.writeHead(404, {'content-type': 'application/json'})
+      const status = {kind: 'Status', status: 'Failure', reason: 'NotFound', code: 404, message: url.pathname}
+      response.end(JSON.stringify(status))
       return
     }
-    const count = list.starts.length - 1
     const start = Number(url.searchParams.get('continue') ?? 0)
-    const end = Math.min(count, start + Number(url.searchParams.get('limit') ?? count))
-    const next = end < count ? `"continue":"${end}",` : ''
-    response.write(
-      `{"kind":"List","apiVersion":"v1","metadata":{${next}"resourceVersion":"1234567"},"items":[`,
-    )
-    response.write(pageOf(list, start, end))
-    response.end(']}')
+    const end = Math.min(list.count, start + Number(url.searchParams.get('limit') ?? list.count))
+    const isBinary = request.headers.accept?.startsWith(PROTOBUF) === true && !process.argv.includes('--json')
+    if (isBinary && list.protobuf !== undefined) sendProtobuf(response, list, list.protobuf, start, end)
+    else sendJson(response, list, start, end)
   })
   server.listen(0, '127.0.0.1', () => send(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
   process.on('disconnect', () => process.exit())
+}
+
+const RESOURCE_VERSION = '1234567'
+
+function sendJson(response: ServerResponse, {count, json}: MadeList, start: number, end: number): void {
+  response.writeHead(200, {'content-type': 'application/json'})
+  const next = end < count ? `"continue":"${end}",` : ''
+  response.write(
+    `{"kind":"List","apiVersion":"v1","metadata":{${next}"resourceVersion":"${RESOURCE_VERSION}"},"items":[`,
+  )
+  const page = pageOf(json, start, end)
+  response.write(end < count ? page.subarray(0, -1) : page)
+  response.end(']}')
+}
+
+function sendProtobuf(
+  response: ServerResponse,
+  {count, kind}: MadeList,
+  items: Items,
+  start: number,
+  end: number,
+): void {
+  response.writeHead(200, {'content-type': PROTOBUF})
+  const metadata = {resourceVersion: RESOURCE_VERSION, ...(end < count ? {continue: String(end)} : {})}
+  response.end(protobufList({kind, apiVersion: 'v1'}, metadata, [pageOf(items, start, end)]))
 }

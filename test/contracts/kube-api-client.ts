@@ -20,6 +20,7 @@ export interface Answer {
   /** The Warning header; empty where there is none. */
   readonly warning: string
   readonly text: string
+  readonly bytes: Buffer
   readonly body: Json
 }
 
@@ -69,7 +70,8 @@ export async function call(
   const response = await open(access, method, path, text, options)
   const chunks: Buffer[] = []
   for await (const chunk of response) chunks.push(chunk as Buffer)
-  const answer = Buffer.concat(chunks).toString()
+  const bytes = Buffer.concat(chunks)
+  const answer = bytes.toString()
   const contentType = response.headers['content-type'] ?? ''
   const warning = String(response.headers['warning'] ?? '')
   const isJson = contentType.startsWith('application/json') && answer !== ''
@@ -78,6 +80,7 @@ export async function call(
     contentType,
     warning,
     text: answer,
+    bytes,
     body: isJson ? JSON.parse(answer) : undefined,
   }
 }

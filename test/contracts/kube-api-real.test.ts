@@ -5,6 +5,7 @@ import {resolve} from 'node:path'
 import {test} from 'node:test'
 import {kubeApiContract} from './kube-api.ts'
 import {kubeAccessContract} from './kube-api-access.ts'
+import {kubeListContract} from './kube-api-lists.ts'
 import {startRealApi} from './real-kube-api.ts'
 
 const directory = process.env['KUBEBUILDER_ASSETS']
@@ -17,4 +18,5 @@ if (directory === undefined || directory === '') {
   const start = () => startRealApi(resolve(directory))
   kubeApiContract('kube-apiserver', start)
   kubeAccessContract('kube-apiserver', start)
+  kubeListContract('kube-apiserver', start)
 }

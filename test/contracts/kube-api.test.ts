@@ -4,6 +4,7 @@
 import {startApi} from '../sandbox/api/api-fixture.ts'
 import {kubeApiContract, type Target} from './kube-api.ts'
 import {kubeAccessContract} from './kube-api-access.ts'
+import {kubeListContract} from './kube-api-lists.ts'
 
 const start = async (): Promise<Target> => {
   const fixture = await startApi()
@@ -13,3 +14,4 @@ const start = async (): Promise<Target> => {
 
 kubeApiContract('sandbox', start)
 kubeAccessContract('sandbox', start)
+kubeListContract('sandbox', start)

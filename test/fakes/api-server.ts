@@ -35,8 +35,15 @@ export interface FakeApiOptions {
   /** More objects by collection path: `/api/v1/pods` -> items. */
   readonly objects?: Readonly<Record<string, readonly object[]>>
   /** A status and body instead of the answer. */
-  readonly intercept?: (request: IncomingMessage) => {status: number; body: string} | 'hang' | undefined
+  readonly intercept?: (request: IncomingMessage) => FakeAnswer | 'hang' | undefined
   readonly meshNamespace?: string
+}
+
+export interface FakeAnswer {
+  readonly status: number
+  readonly body: string | Buffer
+  /** JSON, unless it says otherwise. */
+  readonly contentType?: string
 }
 
 export interface FakeApi {
@@ -150,7 +157,8 @@ function answer(
   const intercepted = options.intercept?.(request)
   if (intercepted === 'hang') return
   const url = new URL(request.url ?? '/', 'https://fake')
-  if (intercepted !== undefined) return send(response, intercepted.status, intercepted.body)
+  if (intercepted !== undefined)
+    return send(response, intercepted.status, intercepted.body, intercepted.contentType)
   if (!(request.socket as TLSSocket).authorized) {
     return send(
       response,
@@ -173,11 +181,16 @@ function answer(
   send(response, 200, JSON.stringify({kind: 'List', metadata: {resourceVersion: '7'}, items: chosen}))
 }
 
-function send(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, {'content-type': 'application/json'}).end(body)
+function send(
+  response: ServerResponse,
+  status: number,
+  body: string | Buffer,
+  contentType = 'application/json',
+): void {
+  response.writeHead(status, {'content-type': contentType}).end(body)
 }
 
-function refuse(socket: Duplex, {status, body}: {status: number; body: string}): void {
+function refuse(socket: Duplex, {status, body}: Pick<FakeAnswer, 'status' | 'body'>): void {
   socket.end(
     `HTTP/1.1 ${status} X\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   )

@@ -29,8 +29,16 @@ type Tree = readonly (readonly Wanted[] | undefined)[]
  * are cut out are not looked at, the others are whatever `JSON.parse` makes of them.
  */
 export function cutJson(bytes: Uint8Array, fields: FieldTree): Uint8Array | undefined {
-  const cutter = new Cutter(bytes)
-  return cutter.run(compile(fields)) ? bytes.subarray(0, cutter.written) : undefined
+  return jsonCutter(fields)(bytes)
+}
+
+/** {@link cutJson} for many bodies. */
+export function jsonCutter(fields: FieldTree): (bytes: Uint8Array) => Uint8Array | undefined {
+  const tree = compile(fields)
+  return (bytes) => {
+    const cutter = new Cutter(bytes)
+    return cutter.run(tree) ? bytes.subarray(0, cutter.written) : undefined
+  }
 }
 
 function compile(fields: FieldTree): Tree {
@@ -39,7 +47,9 @@ function compile(fields: FieldTree): Tree {
   for (const [text, below] of Object.entries(fields)) {
     const name = encoder.encode(text)
     const wanted = {name, text, tree: below === true ? undefined : compile(below)}
-    ;(tree[name.length] ??= []).push(wanted)
+    const alike = tree[name.length]
+    if (alike === undefined) tree[name.length] = [wanted]
+    else alike.push(wanted)
   }
   return Array.from(tree)
 }
@@ -156,14 +166,8 @@ class Cutter {
     let depth = 0
     for (let at = start; at < end; at += 1) {
       const mark = bytes[at]
-      // As in `textEnd`, whose calls would take as long as what they do.
-      if (mark === QUOTE) {
-        at += 1
-        for (let inside = bytes[at]; inside !== QUOTE; inside = bytes[at]) {
-          at += inside === BACKSLASH ? 2 : 1
-          if (at >= end) return end + 1
-        }
-      } else if (mark === OPEN_OBJECT || mark === OPEN_LIST) depth += 1
+      if (mark === QUOTE) at = this.textEnd(at) - 1
+      else if (mark === OPEN_OBJECT || mark === OPEN_LIST) depth += 1
       else if (mark === CLOSE_OBJECT || mark === CLOSE_LIST) {
         depth -= 1
         if (depth === 0) return at + 1

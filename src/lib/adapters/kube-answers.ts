@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Lists and watch events as an API server sends them, checked before anybody believes them. */
-import {setImmediate as turn} from 'node:timers/promises'
 import {UnreachableError} from '../errors.ts'
 import type {KubeList, WatchEvent} from '../model/kube.ts'
+import {PROTOBUF} from './kube-bodies.ts'
 import {type Intent, statusError} from './kube-errors.ts'
 
 export function checkList<T>(answer: unknown): KubeList<T> {
@@ -13,29 +13,15 @@ export function checkList<T>(answer: unknown): KubeList<T> {
   return {metadata: metadata ?? {}, items: (items ?? []) as T[]}
 }
 
-/** Where a list says how it goes on: API servers write it in front of the items. */
-const HEAD_BYTES = 2048
-const CONTINUES = /^\{[^{}]*"metadata":\{[^{}]*"continue":"([^"\\]+)"/
-
-/**
- * Asks for the next page of a list before this one is parsed, so that the server makes it meanwhile.
- *
- * @param ahead - by continue token; what nobody fetches from it failed or was another list's, and is let go
- */
-export async function askAhead(
-  bytes: Uint8Array,
-  ask: (from: string) => Promise<unknown>,
-  ahead: Map<string, Promise<unknown>>,
-): Promise<void> {
-  const head = Buffer.from(bytes.subarray(0, HEAD_BYTES)).toString('latin1')
-  const from = CONTINUES.exec(head)?.[1]
-  if (from === undefined || ahead.has(from)) return
-  const page = ask(from)
-  // Whoever waits for the page is told; here nobody may.
-  page.catch(() => undefined)
-  ahead.set(from, page)
-  // It goes out with the next turn of the loop, and parsing keeps that waiting.
-  await turn()
+/** A failure as the text of its Status: an API server that was asked for protobuf answers so here too. */
+export async function statusText(bytes: Buffer, contentType: string): Promise<string> {
+  if (contentType !== PROTOBUF) return bytes.toString('utf8')
+  const {readStatus} = await import('./kube-protobuf.ts')
+  try {
+    return JSON.stringify(readStatus(bytes))
+  } catch {
+    return '' // The status code says enough.
+  }
 }
 
 /** @throws KubeStatusError for an ERROR event, 410 among them. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** HTTP requests to one API server: credentials, deadlines, retries of reads, limits. */
 import type {Dispatcher} from 'undici'
-import {EXIT, type KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
-import type {Clock, FieldTree, Log} from '../ports.ts'
-import {cutJson} from './json-cut.ts'
+import {EXIT, KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
+import type {Clock, Log} from '../ports.ts'
 import {KubeAgent} from './kube-agent.ts'
+import {statusText} from './kube-answers.ts'
+import {PROTOBUF, parseJson} from './kube-bodies.ts'
 import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
 import type {Connection} from './kubeconfig.ts'
 import type {Credentials} from './kubeconfig-credentials.ts'
@@ -30,10 +31,8 @@ export interface HttpRequest {
   readonly accept?: string
   readonly contentType?: string
   readonly body?: object
-  /** Of a good answer only these members are read. */
-  readonly fields?: FieldTree | undefined
-  /** Gets the bytes of a good answer before they are parsed, and may look at them only then. */
-  readonly onBody?: ((bytes: Uint8Array) => Promise<void> | void) | undefined
+  /** Makes an object of a good answer, whose bytes are its own; default is JSON. What it throws is no answer. */
+  readonly read?: ((bytes: Buffer, contentType: string) => Promise<unknown>) | undefined
   readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number | undefined
 }
@@ -126,11 +125,9 @@ export class KubeHttp {
       phase = 'read'
       const bytes = await bytesOf(body, this.options.maxBodyBytes)
       if (statusCode >= 200 && statusCode < 300) {
-        await request.onBody?.(bytes)
-        const used = request.fields === undefined ? bytes : cutJson(bytes, request.fields)
-        return parse(used, request.intent, this.connection.server)
+        return await this.decode(request, bytes, typeOf(headers))
       }
-      const text = bytes.toString('utf8')
+      const text = await statusText(bytes, typeOf(headers))
       const error = statusError(statusCode, text, request.intent)
       return retryable(request, statusCode)
         ? new Retry(error, retryAfterMs(headers['retry-after']))
@@ -140,6 +137,22 @@ export class KubeHttp {
       if (RETRY_CODES.has(codeOf(error))) return new Retry(mapped, undefined)
       throw mapped
     }
+  }
+
+  private async decode({intent, read}: HttpRequest, bytes: Buffer, contentType: string): Promise<unknown> {
+    try {
+      const value = read === undefined ? parseJson(bytes) : await read(bytes, contentType)
+      if (typeof value === 'object' && value !== null) return value
+    } catch (error) {
+      if (error instanceof KmeshError) throw error
+      // Said below; the parser's message would only quote the text.
+    }
+    const format = contentType === PROTOBUF ? 'protobuf' : 'JSON'
+    throw new UnreachableError(
+      'decode',
+      `cannot ${describeIntent(intent)}: what ${this.connection.server} answered is no ${format} of Kubernetes`,
+      {hints: ['is this an API server, or a proxy in front of one?']},
+    )
   }
 
   private async send(request: HttpRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
@@ -216,19 +229,7 @@ function retryAfterMs(value: string | string[] | undefined): number | undefined 
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(MAX_BACKOFF_MS, seconds * 1000) : undefined
 }
 
-/** @param bytes - undefined for what is no JSON */
-function parse(bytes: Uint8Array | undefined, intent: Intent, server: string): unknown {
-  try {
-    const value = JSON.parse(new TextDecoder().decode(bytes)) as unknown
-    if (typeof value === 'object' && value !== null) return value
-  } catch {
-    // Said below; the parser's message would only quote the text.
-  }
-  throw new UnreachableError(
-    'decode',
-    `cannot ${describeIntent(intent)}: ${server} did not answer with JSON`,
-    {
-      hints: ['is this an API server, or a proxy in front of one?'],
-    },
-  )
+function typeOf(headers: Dispatcher.ResponseData['headers']): string {
+  const type = headers['content-type']
+  return (Array.isArray(type) ? type[0] : type)?.split(';', 1)[0]?.trim() ?? ''
 }

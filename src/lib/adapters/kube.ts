@@ -13,9 +13,10 @@ import type {
   PortForwardOptions,
   ResourcePath,
 } from '../ports.ts'
-import {askAhead, checkList, eventOf} from './kube-answers.ts'
+import {eventOf} from './kube-answers.ts'
 import {type Intent, transportError, type Verb} from './kube-errors.ts'
 import {KubeHttp} from './kube-http.ts'
+import {askAhead, pageFormat} from './kube-pages.ts'
 import {listQuery, pathOf, queryOf} from './kube-paths.ts'
 import type {Connection} from './kubeconfig.ts'
 import {linesOf} from './lines.ts'
@@ -40,7 +41,6 @@ const MAX_BODY_BYTES = 128 * 1024 * 1024
 const MAX_EVENT_BYTES = 16 * 1024 * 1024
 const CONNECT_TIMEOUT_MS = 3000
 const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json'
-const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'
 
 export function createKube(connection: Connection, options: KubeOptions): Kube {
   const http = new KubeHttp(connection, {
@@ -192,22 +192,26 @@ class HttpKube implements Kube {
     options: KubeListOptions,
   ): Promise<KubeList<T>> {
     const items: T[] = []
-    const ahead = new Map<string, Promise<unknown>>()
-    const ask = (from: string | undefined): Promise<unknown> =>
-      this.http.json({
+    const format = await pageFormat(path, options)
+    const ahead = new Map<string, Promise<KubeList<T>>>()
+    const ask = async (from: string | undefined): Promise<KubeList<T>> => {
+      const page = await this.http.json({
         ...read('list', path, options),
         url: `${pathOf(path)}${queryOf({...listQuery(options, from), limit: String(PAGE)})}`,
-        ...(options.metadataOnly ? {accept: METADATA_LIST} : {}),
-        ...(options.fields === undefined ? {} : {fields: {metadata: true, items: options.fields}}),
-        onBody: (bytes) => askAhead(bytes, ask, ahead),
+        accept: format.accept,
+        read: async (bytes, contentType) => {
+          await askAhead(format.continues(bytes, contentType), ask, ahead)
+          return format.read(bytes, contentType)
+        },
       })
+      return page as KubeList<T>
+    }
     let next: string | undefined
     for (;;) {
-      const page: KubeList<T> = checkList(await (ahead.get(next ?? '') ?? ask(next)))
+      const page = await (ahead.get(next ?? '') ?? ask(next))
       ahead.delete(next ?? '')
-      const {project} = options
       // One by one: a page has no limit that a server must keep to.
-      for (const item of page.items) items.push(project === undefined ? item : (project(item) as T))
+      for (const item of page.items) items.push(item)
       next = page.metadata.continue || undefined
       if (next === undefined) return {metadata: page.metadata, items}
     }

@@ -37,9 +37,14 @@ export interface ApiRequest {
   readonly body: string
 }
 
-export function send(response: ServerResponse, code: number, json: string): void {
-  response.writeHead(code, {'content-type': 'application/json', 'cache-control': 'no-cache, private'})
-  response.end(json)
+export function send(
+  response: ServerResponse,
+  code: number,
+  body: string | Buffer,
+  contentType = 'application/json',
+): void {
+  response.writeHead(code, {'content-type': contentType, 'cache-control': 'no-cache, private'})
+  response.end(body)
 }
 
 export function stored(context: ApiContext, route: ResourceRoute): StoredObject {

@@ -4,7 +4,10 @@ import type {ServerResponse} from 'node:http'
 import {type ApiContext, type ApiRequest, selected, send, sendObject, stored} from './exchange.ts'
 import {serveLog} from './kubelet.ts'
 import {pageOf} from './paging.ts'
+import {PROTOBUF} from './protobuf.ts'
+import {isProtobufAsked, protobufItem, protobufList} from './protobuf-write.ts'
 import {negotiate, renderList} from './represent.ts'
+import {groupVersion} from './resource-row.ts'
 import type {ResourceRoute} from './route.ts'
 import {selection} from './selectors.ts'
 import {badRequest, methodNotAllowed} from './status.ts'
@@ -61,9 +64,22 @@ async function serveGet(context: ApiContext, request: ApiRequest, response: Serv
 
 function serveList(context: ApiContext, request: ApiRequest, response: ServerResponse): void {
   const {route, query, accept} = request
-  const as = negotiate(accept, query, context.clock.nowMs())
   const {objects, metadata} = pageOf(context.store, route.row, selected(context, request), query)
-  send(response, 200, renderList(route.row, objects, metadata, as))
+  const {row} = route
+  const bytes =
+    row.custom === undefined && isProtobufAsked(accept) ? binaryItems(row.kind, objects) : undefined
+  if (bytes === undefined) {
+    send(response, 200, renderList(row, objects, metadata, negotiate(accept, query, context.clock.nowMs())))
+  } else {
+    const type = {kind: row.kind, apiVersion: groupVersion(row)}
+    send(response, 200, protobufList(type, metadata, bytes), PROTOBUF)
+  }
+}
+
+/** Undefined for a kind that is shown as JSON only. */
+function binaryItems(kind: string, objects: readonly object[]): Buffer[] | undefined {
+  const items = objects.map((object) => protobufItem(kind, object)).filter((bytes) => bytes !== undefined)
+  return items.length === objects.length ? items : undefined
 }
 
 function startWatch(context: ApiContext, request: ApiRequest, response: ServerResponse): void {

@@ -10,8 +10,8 @@ import {badRequest, unsupportedMediaType} from './status.ts'
 export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 
 const KINDS = table.kinds as Readonly<Record<string, string>>
-const MESSAGES = table.messages as Readonly<Record<string, Readonly<Record<string, string>>>>
-const MAGIC = Buffer.from('k8s\0')
+export const MESSAGES = table.messages as Readonly<Record<string, Readonly<Record<string, string>>>>
+export const MAGIC = Buffer.from('k8s\0')
 const DEPTH_MAX = 100
 
 /** A field as it lies in the bytes: a number, or bytes. */
@@ -27,13 +27,18 @@ export function decodeProtobuf(body: Buffer): Fields {
   const envelope = itemsOf(body.subarray(4))
   const type = itemsOf(bytesAt(envelope, 1))
   const [apiVersion, kind] = [bytesAt(type, 1).toString(), bytesAt(type, 2).toString()]
-  const key = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined
+  const key = messageOfKind(kind)
   if (key === undefined) {
     throw unsupportedMediaType(
       `a ${kind} as protobuf is not read here; use a manifest: kubectl create -f FILE`,
     )
   }
   return {kind, apiVersion, ...message(key, bytesAt(envelope, 2), 0)}
+}
+
+/** Key of the message of a kind; undefined for one without a table. */
+export function messageOfKind(kind: string): string | undefined {
+  return Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined
 }
 
 function bytesAt(items: readonly Item[], number: number): Buffer {
@@ -135,6 +140,7 @@ function single(type: string, value: Item['value'], depth: number): unknown {
   if (type === 'bytes') return bytes.toString('base64')
   if (type === 'quantity') return bytesAt(itemsOf(bytes), 1).toString()
   if (type === 'time') return timeOf(itemsOf(bytes))
+  if (type === 'json') return jsonOf(bytesAt(itemsOf(bytes), 1))
   if (type === 'intOrString') return intOrStringOf(itemsOf(bytes))
   return message(type, bytes, depth + 1)
 }
@@ -149,6 +155,14 @@ function timeOf(items: readonly Item[]): string | undefined {
   const date = new Date(numberAt(items, 1) * 1000)
   if (numberAt(items, 1) === 0 || Number.isNaN(date.getTime())) return undefined
   return date.toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+function jsonOf(bytes: Buffer): unknown {
+  try {
+    return bytes.length === 0 ? undefined : (JSON.parse(bytes.toString('utf8')) as unknown)
+  } catch {
+    throw badRequest('the protobuf of the request has JSON in it that is none')
+  }
 }
 
 function intOrStringOf(items: readonly Item[]): string | number {
