@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The wire format of protobuf: tags, numbers of variable length, bytes. Every read stays within the message. */
 
+/** A tag is the number of a field and, in its lowest bits, the form of what follows. */
+export const TAG_BITS = 3
+export const WIRE_BITS = 7
 export const VARINT = 0
 export const BYTES = 2
 const FIXED64 = 1
