@@ -12,6 +12,12 @@ import {changeLine} from '../../src/lib/render/interop.ts'
 import {CAPTURED, entryOf, MODE, namespaceOf, podOf} from '../model/plan-fixtures.ts'
 import {FakeClock, type FakeDaemon, fakeDialer} from './enroll-fakes.ts'
 
+const RESOURCE_OF: Readonly<Record<string, string>> = {
+  Pod: 'pods',
+  Service: 'services',
+  EndpointSlice: 'endpointslices',
+}
+
 class Lists implements Informers {
   problem: string | undefined
   isSynced = true
@@ -51,8 +57,10 @@ class Lists implements Informers {
     this.kind(object)?.tell()
   }
 
-  private kind({metadata}: KubeObject) {
-    return this.kinds.get(metadata.namespace === undefined ? 'namespaces' : 'pods')
+  private kind({metadata, kind}: KubeObject) {
+    return this.kinds.get(
+      metadata.namespace === undefined ? 'namespaces' : (RESOURCE_OF[kind ?? 'Pod'] ?? ''),
+    )
   }
 }
 
@@ -141,10 +149,49 @@ test('a daemon that fails, and a watch that is down, are said once, and again wh
     'MODIFIED Pod web active NotLabelled',
   ])
   assert.deepEqual(notes.slice(1), [
-    'watch of pods: disconnected',
     'watch of namespaces: disconnected',
+    'watch of pods: disconnected',
     'n1: works again',
   ])
+})
+
+test('by service: who receives, as endpoints, pods and daemons change', async () => {
+  const metadata = {name: 'web', namespace: 'shop'}
+  const service = {kind: 'Service', metadata}
+  const sliceOf = (...pods: readonly string[]) => ({
+    kind: 'EndpointSlice',
+    metadata: {name: 'web-1', namespace: 'shop', labels: {'kubernetes.io/service-name': 'web'}},
+    endpoints: pods.map((name) => ({addresses: [name], targetRef: {kind: 'Pod', name}})),
+  })
+  const {informers, events, controller} = watching(() => ({entries: () => [entryOf('uid-web', false)]}), {
+    by: 'service',
+  })
+  const next = async () => {
+    const {value} = await events.next()
+    return value.map(({type, item}) =>
+      changeLine(type, item, Date.parse('2026-03-01T12:00:03Z'), false).slice(9, -1),
+    )
+  }
+  const first = next()
+  informers.put(namespaceOf('shop'), podOf('web'), service)
+  assert.deepEqual(await first, ['added service/shop/web intent no pods, now no endpoints: active'])
+  informers.put(sliceOf('web'))
+  assert.deepEqual(await next(), ['changed service/shop/web intent none 1, now none 1: active'])
+  informers.put(podOf('web', {mode: 'kmesh', startTime: '2026-03-01T12:00:00Z'}))
+  assert.deepEqual(await next(), [
+    'changed service/shop/web intent kmesh 1, now none 1: pending (KernelDiffers)',
+  ])
+  informers.put(sliceOf('web', '192.0.2.1'))
+  assert.deepEqual(await next(), [
+    'changed service/shop/web intent kmesh 1, now none 1, outside 1: pending (KernelDiffers)',
+  ])
+  informers.remove(service)
+  assert.deepEqual(await next(), [
+    'removed service/shop/web intent kmesh 1, now none 1, outside 1: pending (KernelDiffers)',
+  ])
+  controller.abort(new Error('Ctrl-C'))
+  await assert.rejects(events.next(), {message: 'Ctrl-C'})
+  assert.equal(informers.closed, 4)
 })
 
 test('namespaces that may not be listed end it with their own failure', async () => {

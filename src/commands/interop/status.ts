@@ -33,6 +33,7 @@ export default class InteropStatus extends BaseCommand<typeof InteropStatus> {
     '<%= config.bin %> interop status -n shop',
     '<%= config.bin %> interop status -A --by service',
     '<%= config.bin %> interop status -n shop -w',
+    '<%= config.bin %> interop status -A --by service -w -o jsonl',
     '<%= config.bin %> interop status -A -o json',
   ]
   static override flags = {
@@ -81,17 +82,14 @@ export default class InteropStatus extends BaseCommand<typeof InteropStatus> {
         hints: ['use -o jsonl or the table'],
       })
     }
-    if (this.flags.by === 'service') throw new UsageError('--watch follows pods, not --by service')
     if (this.flags.interval <= 0) throw new UsageError('--interval must be more than 0')
   }
 
   private async follow(deps: InteropDeps, request: InteropRequest): Promise<void> {
-    const {by} = request
-    if (by === 'service') return
     const informers = await openInformers(deps.kube, deps.clock, this.logger)
     const events = interopEvents(
       {...deps, informers},
-      {...request, by, intervalMs: this.flags.interval, onNote: (text) => this.say(text)},
+      {...request, intervalMs: this.flags.interval, onNote: (text) => this.say(text)},
     )
     for await (const changes of events) {
       const nowMs = this.clock.nowMs()

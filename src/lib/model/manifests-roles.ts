@@ -37,15 +37,16 @@ const USER_ROLES: readonly {
     name: 'kmeshctl-view',
     namespaced: false,
     comment: 'kmeshctl status and interop status, and --node-selector, beside the role above.',
-    rules: [rule('', ['namespaces', 'nodes', 'pods'], ['get', 'list'])],
+    rules: [rule('', ['nodes'], ['get', 'list']), rule('', ['namespaces', 'pods'], ['get', 'list', 'watch'])],
   },
   {
     name: 'kmeshctl-check',
     namespaced: false,
-    comment: 'kmeshctl interop check and path, beside the two above: services and what Istio says of TLS.',
+    comment:
+      'kmeshctl interop check, interop status --by service and path, beside the two above: services and what Istio\nsays of TLS.',
     rules: [
-      rule('', ['services'], ['get', 'list']),
-      rule('discovery.k8s.io', ['endpointslices'], ['list']),
+      rule('', ['services'], ['get', 'list', 'watch']),
+      rule('discovery.k8s.io', ['endpointslices'], ['list', 'watch']),
       rule('security.istio.io', ['peerauthentications'], ['list']),
       rule('networking.istio.io', ['destinationrules'], ['list']),
       {...rule('', ['configmaps'], ['get']), resourceNames: ['istio']},
@@ -54,7 +55,8 @@ const USER_ROLES: readonly {
   {
     name: 'kmeshctl-enroll',
     namespaced: false,
-    comment: 'kmeshctl enroll and unenroll, beside kmeshctl-daemons and kmeshctl-view: writes one label.',
+    comment:
+      'kmeshctl enroll and unenroll, beside kmeshctl-daemons and kmeshctl-view: writes one label. With kmeshctl-check they\nsay what that does to connections.',
     rules: [rule('', ['namespaces', 'pods'], ['get', 'list', 'patch'])],
   },
 ]

@@ -3,13 +3,20 @@
 import {KmeshError} from '../errors.ts'
 import {type InteropItem, type InteropPod, interopPod} from '../model/interop.ts'
 import {interopCluster} from '../model/interop-sums.ts'
-import {type KubeObject, type Namespace, type Pod, RESOURCES} from '../model/kube.ts'
+import {
+  type EndpointSlice,
+  type KubeObject,
+  type Namespace,
+  type Pod,
+  RESOURCES,
+  type Service,
+} from '../model/kube.ts'
 import {isLive} from '../model/plan-build.ts'
 import type {FactsByNode} from '../model/plan-node.ts'
 import {PodProjection} from '../model/pod-projection.ts'
 import type {ReportError} from '../model/report.ts'
-import type {Informer, InformerHandler, Informers, ResourcePath} from '../ports.ts'
-import {type InteropDeps, type InteropRequest, namespaceItems, readFacts} from './interop.ts'
+import type {Informer, InformerHandler, InformerOptions, Informers, ResourcePath} from '../ports.ts'
+import {type InteropDeps, type InteropRequest, namespaceItems, readFacts, serviceItems} from './interop.ts'
 
 export interface InteropEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
@@ -22,7 +29,6 @@ export interface WatchDeps extends InteropDeps {
 }
 
 export interface InteropWatchRequest extends InteropRequest {
-  readonly by: Exclude<InteropRequest['by'], 'service'>
   /** Between two rounds of asking the daemons. */
   readonly intervalMs: number
   /** For people: a watch that is down, a daemon that does not answer, and when they are back. */
@@ -58,6 +64,12 @@ export async function* interopEvents(
   }
 }
 
+/** A list that is followed. */
+interface Source {
+  readonly path: ResourcePath
+  readonly informer: Informer<KubeObject>
+}
+
 interface Shown {
   readonly item: InteropItem
   readonly print: string
@@ -68,6 +80,9 @@ class View {
   private readonly request: InteropWatchRequest
   private readonly pods: Informer<Pod>
   private readonly namespaces: Informer<Namespace>
+  private readonly services: Informer<Service> | undefined
+  private readonly slices: Informer<EndpointSlice> | undefined
+  private readonly sources: Source[] = []
   private shown = new Map<string, Shown>()
   private readonly notes = new Map<string, string>()
   private wake: () => void = () => undefined
@@ -76,26 +91,25 @@ class View {
   constructor(deps: WatchDeps, request: InteropWatchRequest) {
     this.deps = deps
     this.request = request
-    const {namespace, selector: labelSelector} = request
-    const {project} = new PodProjection()
-    const onChange = (): void => {
-      this.isDirty = true
-      this.wake()
-    }
-    const handler: InformerHandler<KubeObject> = {onChange, onDelete: onChange, onSynced: onChange}
-    const {informers} = deps
+    const {namespace, selector, by} = request
+    const ofServices = by === 'service'
     const fieldSelector = namespace === undefined ? undefined : `metadata.name=${namespace}`
-    this.namespaces = informers.start<Namespace>(RESOURCES.namespaces, {handler, fieldSelector})
-    this.pods = informers.start<Pod>(this.podsPath(), {handler, labelSelector, transform: project})
+    this.namespaces = this.follow<Namespace>(RESOURCES.namespaces, {fieldSelector})
+    this.pods = this.follow<Pod>(
+      {...RESOURCES.pods, namespace},
+      {labelSelector: ofServices ? undefined : selector, transform: new PodProjection().project},
+    )
+    if (!ofServices) return
+    this.services = this.follow<Service>(
+      {...RESOURCES.services, namespace},
+      {labelSelector: selector, transform: named},
+    )
+    this.slices = this.follow<EndpointSlice>({...RESOURCES.endpointslices, namespace}, {})
   }
 
-  /** Both lists are there. A list that fails is asked for once more, so that its failure has its own kind. */
+  /** All lists are there. One that fails is asked for once more, so that its failure has its own kind. */
   async synced(): Promise<void> {
-    const sources: readonly (readonly [Informer<KubeObject>, ResourcePath])[] = [
-      [this.namespaces, RESOURCES.namespaces],
-      [this.pods, this.podsPath()],
-    ]
-    for (const [informer, path] of sources) {
+    for (const {informer, path} of this.sources) {
       while (!informer.synced) {
         await this.deps.clock.sleep(GATHER_MS / 5, this.deps.signal)
         if (informer.synced || informer.problem === undefined) continue
@@ -148,8 +162,21 @@ class View {
   }
 
   close(): void {
-    this.namespaces.close()
-    this.pods.close()
+    for (const {informer} of this.sources) informer.close()
+  }
+
+  private follow<T extends KubeObject>(
+    path: ResourcePath,
+    options: Omit<InformerOptions<T>, 'handler'>,
+  ): Informer<T> {
+    const onChange = (): void => {
+      this.isDirty = true
+      this.wake()
+    }
+    const handler: InformerHandler<T> = {onChange, onDelete: onChange, onSynced: onChange}
+    const informer = this.deps.informers.start<T>(path, {...options, handler})
+    this.sources.push({path, informer})
+    return informer
   }
 
   private items(facts: FactsByNode): readonly InteropItem[] {
@@ -160,6 +187,8 @@ class View {
     const views = this.live().map((pod) =>
       interopPod(pod, byName.get(pod.metadata.namespace ?? ''), facts, nowMs),
     )
+    if (this.services !== undefined && this.slices !== undefined)
+      return serviceItems([...this.services.values()], [...this.slices.values()], views)
     if (by === 'cluster') return [interopCluster(views, namespaces.length)]
     const podsOf: ReadonlyMap<string, InteropPod[]> = Map.groupBy(views, ({namespace}) => namespace)
     const shown =
@@ -171,18 +200,11 @@ class View {
     return [...this.pods.values()].filter(isLive)
   }
 
-  private podsPath(): ResourcePath {
-    return {...RESOURCES.pods, namespace: this.request.namespace}
-  }
-
   /** Each trouble once, and its end. */
   private tell(errors: readonly ReportError[]): void {
     const now = new Map(errors.map(({node, message}) => [node ?? 'daemons', message]))
-    for (const [name, informer] of [
-      ['watch of pods', this.pods],
-      ['watch of namespaces', this.namespaces],
-    ] as const) {
-      if (informer.problem !== undefined) now.set(name, informer.problem)
+    for (const {path, informer} of this.sources) {
+      if (informer.problem !== undefined) now.set(`watch of ${path.resource}`, informer.problem)
     }
     for (const [place, message] of now) {
       if (this.notes.get(place) !== message) this.request.onNote(`${place}: ${message}`)
@@ -191,6 +213,11 @@ class View {
     this.notes.clear()
     for (const [place, message] of now) this.notes.set(place, message)
   }
+}
+
+/** Nothing else of a service is shown. */
+function named({metadata: {name, namespace}}: Service): Service {
+  return {metadata: {name, namespace}} as Service
 }
 
 /** What is compared: all but the name, and the age, which always changes. */

@@ -68,7 +68,7 @@ export async function interopStatus(
     ofPods === undefined ? namespaces : namespaces.filter((item) => podsOf.has(item.metadata.name ?? ''))
   const items =
     services !== undefined
-      ? interopServices(services.services, services.slices, views)
+      ? serviceItems(services.services, services.slices, views)
       : by === 'cluster'
         ? [interopCluster(views, shown.length)]
         : namespaceItems(shown, podsOf, by === 'pod')
@@ -97,6 +97,15 @@ export function namespaceItems(
   return items
 }
 
+/** Services in order. */
+export function serviceItems(
+  services: readonly Service[],
+  slices: readonly EndpointSlice[],
+  pods: readonly InteropPod[],
+): InteropItem[] {
+  return interopServices(services.toSorted(byKey), slices, pods)
+}
+
 /** Live pods, reduced to what interop looks at. */
 export async function readPods(
   {kube, signal}: Pick<InteropDeps, 'kube' | 'signal'>,
@@ -118,7 +127,7 @@ async function readServices(
     kube.list<Service>({...RESOURCES.services, namespace}, {labelSelector, signal, fields: SERVICE_FIELDS}),
     kube.list<EndpointSlice>({...RESOURCES.endpointslices, namespace}, {signal, fields: SLICE_FIELDS}),
   ])
-  return {services: services.items.toSorted(byKey), slices: slices.items}
+  return {services: services.items, slices: slices.items}
 }
 
 export async function readNamespaces(

@@ -11,8 +11,9 @@ const CUT_PAUSE_MS = 500
 /** Good tunnels raise the limit by about this many a round, up to so many times the places to begin with. */
 const RAISE = 4
 const MOST_RAISED = 1.5
-/** With answers larger than this the limit is not raised above its start: each place may hold one in memory. */
+/** With answers larger than this the limit is not raised, and falls to this share of its start: each place may hold one in memory. */
 const LARGE_BYTES = 256 * 1024
+const LARGE_SHARE = 0.75
 
 export interface PaceOptions {
   /** Places to begin with. */
@@ -116,7 +117,7 @@ export class Pace {
   }
 
   private sawLarge(): void {
-    this.highest = this.options.start
+    this.highest = Math.max(1, Math.floor(this.options.start * LARGE_SHARE))
     this.limit = Math.min(this.limit, this.highest)
   }
 

@@ -133,8 +133,9 @@ export function changeLine(
   color: boolean,
 ): string {
   const time = new Date(nowMs).toISOString().slice(11, 19)
-  const name =
-    item.kind === 'Pod' ? `${item.namespace}/${item.name}` : `${item.kind.toLowerCase()}/${item.name}`
+  const kind = item.kind === 'Pod' ? '' : `${item.kind.toLowerCase()}/`
+  const place = item.kind === 'Pod' || item.kind === 'Service' ? `${item.namespace}/` : ''
+  const name = `${kind}${place}${item.name}`
   const state = paint(item.state ?? 'unknown', item.state === null ? 'warn' : TONES[item.state], color)
   const reason = item.reason === null ? '' : ` (${clean(item.reason)})`
   const what = `intent ${clean(intentOf(item))}, now ${clean(nowOf(item))}`
