@@ -276,6 +276,15 @@ test('settings of the mesh are read', async () => {
   )
 })
 
+test('defaults are said to be taken where namespaces ask for a revision of Istio', async () => {
+  const objects = cluster({configmaps: []})
+  const revised = {metadata: {name: 'back', labels: {'istio.io/rev': '1-24'}}}
+  const codes = async (namespaces: readonly KubeObject[]): Promise<string[]> =>
+    (await check(kubeOf({...objects, namespaces}))).warnings.map(({code}) => code)
+  assert.deepEqual(await codes(objects['namespaces'] ?? []), ['NoEndpoints'])
+  assert.deepEqual(await codes([...(objects['namespaces'] ?? []), revised]), ['MeshDefaults', 'NoEndpoints'])
+})
+
 test('settings of the mesh that may not be read, or are no YAML, are not taken for the defaults', async () => {
   const broken = {metadata: {name: 'istio'}, data: {mesh: 'a: [1'}}
   for (const kube of [

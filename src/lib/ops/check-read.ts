@@ -6,6 +6,7 @@ import {SERVICE_FIELDS, SLICE_FIELDS} from '../model/interop-fields.ts'
 import {DEFAULT_MESH} from '../model/istio-policy.ts'
 import {type EndpointSlice, type Pod, RESOURCES, type Service} from '../model/kube.ts'
 import type {ReportError, ReportWarning} from '../model/report.ts'
+import {REVISION_LABEL} from '../model/sidecar.ts'
 import {type InteropDeps, type InteropRequest, readFacts, readNamespaces, readPods} from './interop.ts'
 import {readPolicies} from './istio-policies.ts'
 
@@ -31,11 +32,11 @@ export async function readCheckCluster(
   isNamed: (pod: Pod) => boolean = () => false,
 ): Promise<CheckCluster> {
   const {kube, signal} = deps
-  const {pods, named, errors} = await readChecked(deps, request, isNamed)
+  const {pods, named, errors, hasRevisions} = await readChecked(deps, request, isNamed)
   const [services, slices, {policies, warnings}] = await Promise.all([
     kube.list<Service>(RESOURCES.services, {signal, fields: SERVICE_FIELDS}),
     kube.list<EndpointSlice>(RESOURCES.endpointslices, {signal, fields: SLICE_FIELDS}),
-    readPolicies(kube, signal),
+    readPolicies(kube, signal, hasRevisions),
   ])
   const {clusterDomain} = policies?.mesh ?? DEFAULT_MESH
   const cluster = {pods, services: services.items, slices: slices.items, clusterDomain}
@@ -46,10 +47,13 @@ async function readChecked(
   deps: InteropDeps,
   request: Pick<InteropRequest, 'findDaemons' | 'concurrency'>,
   isNamed: (pod: Pod) => boolean,
-): Promise<Pick<CheckCluster, 'named' | 'errors'> & Pick<ClusterServers, 'pods'>> {
+): Promise<
+  Pick<CheckCluster, 'named' | 'errors'> & Pick<ClusterServers, 'pods'> & {readonly hasRevisions: boolean}
+> {
   const live = await readPods(deps, undefined)
   const {byNode, errors} = await readFacts(deps, request, live)
   const namespaces = await readNamespaces(deps, undefined)
   const labels = new Map(namespaces.map(({metadata}) => [metadata.name ?? '', metadata.labels]))
-  return {pods: checkedPods(live, byNode, labels), named: live.filter(isNamed), errors}
+  const hasRevisions = [...labels.values()].some((own) => own?.[REVISION_LABEL] !== undefined)
+  return {pods: checkedPods(live, byNode, labels), named: live.filter(isNamed), errors, hasRevisions}
 }

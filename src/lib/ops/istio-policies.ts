@@ -25,17 +25,30 @@ export interface FoundPolicies {
   readonly warnings: readonly ReportWarning[]
 }
 
-/** A cluster without Istio's kinds has no such policies. @throws what is neither missing nor denied */
-export async function readPolicies(kube: Kube, signal: AbortSignal): Promise<FoundPolicies> {
+/**
+ * A cluster without Istio's kinds has no such policies.
+ *
+ * @param hasRevisions - namespaces ask for sidecars of a revision of Istio
+ * @throws what is neither missing nor denied
+ */
+export async function readPolicies(
+  kube: Kube,
+  signal: AbortSignal,
+  hasRevisions: boolean,
+): Promise<FoundPolicies> {
   const warnings: ReportWarning[] = []
   const [peerAuthentications, destinationRules, mesh] = await Promise.all([
     listOrNothing<PeerAuthentication>(kube, PEER_AUTHENTICATIONS, signal, warnings),
     listOrNothing<DestinationRule>(kube, DESTINATION_RULES, signal, warnings),
     readMesh(kube, signal, warnings),
   ])
-  const isReadable = mesh !== undefined && peerAuthentications !== undefined && destinationRules !== undefined
-  return {policies: isReadable ? {mesh, peerAuthentications, destinationRules} : undefined, warnings}
+  if (mesh === undefined || peerAuthentications === undefined || destinationRules === undefined)
+    return {policies: undefined, warnings}
+  if (mesh === DEFAULT_MESH && hasRevisions) warnings.push({code: 'MeshDefaults', message: DEFAULTS_TEXT})
+  return {policies: {mesh, peerAuthentications, destinationRules}, warnings}
 }
+
+const DEFAULTS_TEXT = `there is no ConfigMap ${MESH_CONFIG.namespace}/${MESH_CONFIG.name}: Istio's default settings are taken; a revision of Istio has its own in ${MESH_CONFIG.name}-REVISION, which is not read`
 
 async function listOrNothing<T extends KubeObject>(
   kube: Kube,

@@ -24,6 +24,7 @@ import type {NamedObject, PathSubject} from '../model/path-subject.ts'
 import {type TracedConnection, traceOf} from '../model/path-trace.ts'
 import {isLive} from '../model/plan-build.ts'
 import {type Report, type ReportError, type ReportWarning, reportErrorOf} from '../model/report.ts'
+import {REVISION_LABEL} from '../model/sidecar.ts'
 import type {AdminDialer, Clock, Kube} from '../ports.ts'
 import {type Facts, gatherFacts} from './enroll-facts.ts'
 import {readPolicies} from './istio-policies.ts'
@@ -65,7 +66,9 @@ export async function findPath(deps: PathDeps, request: PathRequest): Promise<Re
   const destination = await findDestination(kube, {subject, family, clientFamilies: familiesOf(pod), signal})
   const facts = await askNodes(deps, request, node, [pod, ...destination.pods])
   const hasEnvoy = [pod, ...destination.pods].some(({metadata}) => hasSidecar(metadata.annotations))
-  const {policies, warnings} = hasEnvoy ? await readPolicies(kube, signal) : NO_ENVOY
+  const {policies, warnings} = hasEnvoy
+    ? await readPolicies(kube, signal, namespaceObject.metadata.labels?.[REVISION_LABEL] !== undefined)
+    : NO_ENVOY
   const {intent, rule} = interopPod(pod, namespaceObject, facts.byNode, deps.clock.nowMs())
   const own = facts.byNode.get(node)
   const context = {pod, node, facts: own, admin: facts.admins.get(node), signal}
