@@ -92,6 +92,7 @@ export function entryReader(only: true | FieldTree): (walk: ProtobufBytes, end: 
       else if (tag === VALUE && (key === '' || isAsked(key, only))) value = walk.text(end)
       else walk.pass(tag & WIRE_BITS, end)
     }
+    if (walk.at > end) throw new ProtobufError('an entry is longer than its length')
     return isAsked(key, only) ? [key, value] : undefined
   }
 }
@@ -111,22 +112,12 @@ function put(map: Fields, [key, value]: Entry): void {
 export function jsonReader(below: true | FieldTree): Read {
   const cut = below === true ? (bytes: Buffer) => bytes : jsonCutter(below)
   const leaves = (below === true ? [''] : leavesOf(below)).map((name) => Buffer.from(name))
-  return (walk, outerEnd) => {
-    const length = walk.length(outerEnd)
-    const end = walk.at + length
-    let found: unknown = {}
-    while (walk.at < end) {
-      const tag = walk.small()
-      if (tag !== KEY) {
-        walk.pass(tag & WIRE_BITS, end)
-        continue
-      }
-      const bytes = walk.take(end)
-      // To look for the names is much less work than to walk over all members.
-      found = leaves.some((name) => bytes.includes(name)) ? parseJson(cut(bytes)) : {}
-    }
-    return found
-  }
+  const raw = single('json', BYTES, (walk, end) => {
+    const bytes = walk.take(end)
+    // To look for the names is much less work than to walk over all members.
+    return leaves.some((name) => bytes.includes(name)) ? parseJson(cut(bytes)) : {}
+  })
+  return (walk, end) => (messageOf(walk, end, [undefined, raw]) as {json?: unknown}).json ?? {}
 }
 
 /** Names of the members that are asked for whole. */
