@@ -92,24 +92,12 @@ class Cutter {
   }
 
   private member(at: number, tree: Tree, isFirst: boolean): number {
-    const {bytes, end} = this
-    if (bytes[at] !== QUOTE) return end + 1
-    let isEscaped = false
-    let nameEnd = at + 1
-    for (let inside = bytes[nameEnd]; inside !== QUOTE; inside = bytes[nameEnd]) {
-      if (inside === BACKSLASH) {
-        isEscaped = true
-        nameEnd += 1
-      }
-      nameEnd += 1
-      if (nameEnd >= end) return end + 1
-    }
-    const colon = this.blanks(nameEnd + 1)
-    if (bytes[colon] !== COLON) return end + 1
+    if (this.bytes[at] !== QUOTE) return this.end + 1
+    const nameEnd = this.textEnd(at)
+    const colon = this.blanks(nameEnd)
+    if (this.bytes[colon] !== COLON) return this.end + 1
     const start = this.blanks(colon + 1)
-    const wanted = isEscaped
-      ? this.findEscaped(tree, at, nameEnd + 1)
-      : this.find(tree[nameEnd - at - 1], at + 1)
+    const wanted = this.find(tree, at + 1, nameEnd - 1) ?? this.findEscaped(tree, at, nameEnd)
     if (wanted === undefined) return this.skip(start)
     if (!isFirst) this.put(COMMA)
     if (wanted.tree === undefined) return this.copy(at, this.skip(start))
@@ -131,8 +119,8 @@ class Cutter {
     }
   }
 
-  /** @param candidates - all as long as the name that starts at `start` */
-  private find(candidates: readonly Wanted[] | undefined, start: number): Wanted | undefined {
+  private find(tree: Tree, start: number, end: number): Wanted | undefined {
+    const candidates = tree[end - start]
     if (candidates === undefined) return undefined
     const {bytes} = this
     next: for (const wanted of candidates) {
@@ -145,8 +133,12 @@ class Cutter {
 
   /** The same name can be written in many ways. */
   private findEscaped(tree: Tree, start: number, end: number): Wanted | undefined {
+    const {bytes} = this
+    let at = start
+    while (at < end && bytes[at] !== BACKSLASH) at += 1
+    if (at === end) return undefined
     try {
-      const name: unknown = JSON.parse(new TextDecoder().decode(this.bytes.subarray(start, end)))
+      const name: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(start, end)))
       return tree.flatMap((wanted) => wanted ?? NONE).find(({text}) => text === name)
     } catch {
       // No text: what is cut out is not looked at.
