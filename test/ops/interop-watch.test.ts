@@ -185,6 +185,16 @@ test('by service: who receives, as endpoints, pods and daemons change', async ()
   assert.deepEqual(await next(), [
     'changed service/shop/web intent kmesh 1, now none 1, outside 1: pending (KernelDiffers)',
   ])
+  const gone = sliceOf('web', '192.0.2.1')
+  informers.put({
+    ...gone,
+    endpoints: gone.endpoints.map((one) => ({...one, conditions: {ready: false}})),
+  } as KubeObject)
+  assert.deepEqual(await next(), [
+    'changed service/shop/web intent no pods, now no endpoints, not ready 2: active',
+  ])
+  informers.put(gone)
+  await next()
   informers.remove(service)
   assert.deepEqual(await next(), [
     'removed service/shop/web intent kmesh 1, now none 1, outside 1: pending (KernelDiffers)',

@@ -138,6 +138,7 @@ export function changeLine(
   const name = `${kind}${place}${item.name}`
   const state = paint(item.state ?? 'unknown', item.state === null ? 'warn' : TONES[item.state], color)
   const reason = item.reason === null ? '' : ` (${clean(item.reason)})`
-  const what = `intent ${clean(intentOf(item))}, now ${clean(nowOf(item))}`
+  const notReady = item.kind === 'Service' && item.notReady > 0 ? `, not ready ${item.notReady}` : ''
+  const what = `intent ${clean(intentOf(item))}, now ${clean(nowOf(item))}${notReady}`
   return `${time} ${WORDS[type]} ${clean(name)} ${what}: ${state}${reason}\n`
 }
