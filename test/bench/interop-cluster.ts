@@ -6,7 +6,7 @@
  */
 import {createServer, type ServerResponse} from 'node:http'
 import type {AddressInfo} from 'node:net'
-import {PROTOBUF} from '../../src/lib/sandbox/api/protobuf.ts'
+import {PROTOBUF} from '../../src/lib/model/protobuf-bytes.ts'
 import {protobufItem, protobufList} from '../../src/lib/sandbox/api/protobuf-write.ts'
 import {NAMESPACES, PODS, SERVICES} from './interop-figures.ts'
 

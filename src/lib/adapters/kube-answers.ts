@@ -2,7 +2,7 @@
 /** Lists and watch events as an API server sends them, checked before anybody believes them. */
 import {UnreachableError} from '../errors.ts'
 import type {KubeList, WatchEvent} from '../model/kube.ts'
-import {PROTOBUF} from './kube-bodies.ts'
+import {PROTOBUF} from '../model/protobuf-bytes.ts'
 import {type Intent, statusError} from './kube-errors.ts'
 
 export function checkList<T>(answer: unknown): KubeList<T> {

@@ -2,10 +2,11 @@
 /** HTTP requests to one API server: credentials, deadlines, retries of reads, limits. */
 import type {Dispatcher} from 'undici'
 import {EXIT, KmeshError, type Phase, TimeoutError, UnreachableError} from '../errors.ts'
+import {PROTOBUF} from '../model/protobuf-bytes.ts'
 import type {Clock, Log} from '../ports.ts'
 import {KubeAgent} from './kube-agent.ts'
 import {statusText} from './kube-answers.ts'
-import {PROTOBUF, parseJson} from './kube-bodies.ts'
+import {parseJson} from './kube-bodies.ts'
 import {codeOf, describeIntent, type Intent, statusError, transportError} from './kube-errors.ts'
 import type {Connection} from './kubeconfig.ts'
 import type {Credentials} from './kubeconfig-credentials.ts'
@@ -140,18 +141,20 @@ export class KubeHttp {
   }
 
   private async decode({intent, read}: HttpRequest, bytes: Buffer, contentType: string): Promise<unknown> {
+    let cause: unknown
     try {
       const value = read === undefined ? parseJson(bytes) : await read(bytes, contentType)
       if (typeof value === 'object' && value !== null) return value
     } catch (error) {
       if (error instanceof KmeshError) throw error
-      // Said below; the parser's message would only quote the text.
+      // A parser's message would only quote the text.
+      if (!(error instanceof SyntaxError)) cause = error
     }
     const format = contentType === PROTOBUF ? 'protobuf' : 'JSON'
     throw new UnreachableError(
       'decode',
       `cannot ${describeIntent(intent)}: what ${this.connection.server} answered is no ${format} of Kubernetes`,
-      {hints: ['is this an API server, or a proxy in front of one?']},
+      {cause, hints: ['is this an API server, or a proxy in front of one?']},
     )
   }
 

@@ -2,10 +2,11 @@
 /** Bodies of lists: read as they come, in protobuf where the server has it, and the next page asked for meanwhile. */
 import {setImmediate as turn} from 'node:timers/promises'
 import type {KubeList, KubeObject} from '../model/kube.ts'
+import {PROTOBUF} from '../model/protobuf-bytes.ts'
 import type {FieldTree, KubeListOptions, ResourcePath} from '../ports.ts'
 import {jsonCutter} from './json-cut.ts'
 import {checkList} from './kube-answers.ts'
-import {PROTOBUF, parseJson} from './kube-bodies.ts'
+import {parseJson} from './kube-bodies.ts'
 
 const JSON_TYPE = 'application/json'
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'

@@ -4,9 +4,17 @@
  * over by its length. The envelope is `k8s\0` and a message `Unknown` (1: type, 2: the bytes of the object).
  */
 import type {KubeObject} from '../model/kube.ts'
+import {
+  BYTES,
+  MAGIC,
+  ProtobufBytes,
+  ProtobufError,
+  TAG_BITS,
+  VARINT,
+  WIRE_BITS,
+} from '../model/protobuf-bytes.ts'
 import type {FieldTree} from '../ports.ts'
 import table from './kube-protobuf-fields.json' with {type: 'json'}
-import {BYTES, ProtobufBytes, ProtobufError, TAG_BITS, VARINT, WIRE_BITS} from './protobuf-bytes.ts'
 import {
   entryReader,
   type Fields,
@@ -23,8 +31,6 @@ import {
 type Table = Readonly<Record<string, Readonly<Record<string, string>> | undefined>>
 
 const MESSAGES: Table = table.messages
-/** In front of every object. */
-const MAGIC = Buffer.from('k8s\0')
 /** Tag of the object in `Unknown`. */
 const RAW = (2 << TAG_BITS) | BYTES
 

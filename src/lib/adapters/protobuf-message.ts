@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Messages of protobuf, read into the objects that JSON of Kubernetes would give; fields that nobody asks for are passed over. */
+
+import {
+  BYTES,
+  type ProtobufBytes,
+  ProtobufError,
+  TAG_BITS,
+  VARINT,
+  WIRE_BITS,
+} from '../model/protobuf-bytes.ts'
 import type {FieldTree} from '../ports.ts'
 import {jsonCutter} from './json-cut.ts'
 import {parseJson} from './kube-bodies.ts'
-import {BYTES, type ProtobufBytes, ProtobufError, TAG_BITS, VARINT, WIRE_BITS} from './protobuf-bytes.ts'
 
 export type Fields = Record<string, unknown>
 

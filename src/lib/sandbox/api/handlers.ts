@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What each verb does to what a path names. */
 import type {ServerResponse} from 'node:http'
+import {PROTOBUF} from '../../model/protobuf-bytes.ts'
 import {type ApiContext, type ApiRequest, selected, send, sendObject, stored} from './exchange.ts'
 import {serveLog} from './kubelet.ts'
 import {pageOf} from './paging.ts'
-import {PROTOBUF} from './protobuf.ts'
+import {messageOfKind} from './protobuf.ts'
 import {isProtobufAsked, protobufItem, protobufList} from './protobuf-write.ts'
 import {negotiate, renderList} from './represent.ts'
 import {groupVersion} from './resource-row.ts'
@@ -78,8 +79,8 @@ function serveList(context: ApiContext, request: ApiRequest, response: ServerRes
 
 /** Undefined for a kind that is shown as JSON only. */
 function binaryItems(kind: string, objects: readonly object[]): Buffer[] | undefined {
-  const items = objects.map((object) => protobufItem(kind, object)).filter((bytes) => bytes !== undefined)
-  return items.length === objects.length ? items : undefined
+  if (messageOfKind(kind) === undefined) return undefined
+  return objects.map((object) => protobufItem(kind, object)).filter((bytes) => bytes !== undefined)
 }
 
 function startWatch(context: ApiContext, request: ApiRequest, response: ServerResponse): void {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Lists as protobuf, for who asks for them so: written backwards, as Kubernetes does, so that lengths are known. */
+import {BYTES, MAGIC, PROTOBUF, TAG_BITS, VARINT} from '../../model/protobuf-bytes.ts'
 import {arrayOf, fieldsOf, textOf} from './object.ts'
-import {MAGIC, MESSAGES, messageOfKind, PROTOBUF} from './protobuf.ts'
+import {MESSAGES, messageOfKind} from './protobuf.ts'
 
-const VARINT = 0
-const BYTES = 2
-const TAG_BITS = 3
 const MORE = 0x80
 const SEVEN_BITS = 7
 const FIRST_BYTES = 16 * 1024

@@ -3,21 +3,27 @@
  * Bodies in protobuf, which kubectl sends from 1.32 on: read into the JSON that they stand for. The envelope is the four
  * bytes `k8s\0` and a message `Unknown` (type, bytes of the object).
  */
+import {
+  BYTES,
+  MAGIC,
+  ProtobufBytes,
+  ProtobufError,
+  TAG_BITS,
+  VARINT,
+  WIRE_BITS,
+} from '../../model/protobuf-bytes.ts'
 import type {Fields} from './object.ts'
 import table from './protobuf-fields.json' with {type: 'json'}
 import {badRequest, unsupportedMediaType} from './status.ts'
 
-export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
-
 const KINDS = table.kinds as Readonly<Record<string, string>>
 export const MESSAGES = table.messages as Readonly<Record<string, Readonly<Record<string, string>>>>
-export const MAGIC = Buffer.from('k8s\0')
 const DEPTH_MAX = 100
 
 /** A field as it lies in the bytes: a number, or bytes. */
 interface Item {
   readonly number: number
-  readonly value: bigint | Buffer
+  readonly value: number | Buffer
 }
 
 /** @throws StatusError 400 for broken bytes, 415 for a kind without a table */
@@ -47,32 +53,22 @@ function bytesAt(items: readonly Item[], number: number): Buffer {
 }
 
 function itemsOf(bytes: Buffer): Item[] {
+  try {
+    return walkItems(new ProtobufBytes(bytes), bytes.length)
+  } catch (error) {
+    if (error instanceof ProtobufError) throw badRequest(`the protobuf of the request: ${error.message}`)
+    throw error
+  }
+}
+
+function walkItems(walk: ProtobufBytes, end: number): Item[] {
   const items: Item[] = []
-  let offset = 0
-  const varint = (): bigint => {
-    let result = 0n
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = bytes[offset]
-      if (byte === undefined) break
-      offset += 1
-      result |= BigInt(byte & 0x7f) << shift
-      if (byte < 0x80) return result
-    }
-    throw badRequest('the protobuf of the request breaks off')
-  }
-  const take = (length: number): Buffer => {
-    if (length > bytes.length - offset) throw badRequest('the protobuf of the request breaks off')
-    offset += length
-    return bytes.subarray(offset - length, offset)
-  }
-  while (offset < bytes.length) {
-    const tag = varint()
-    const wire = Number(tag & 7n)
-    const number = Number(tag >> 3n)
-    if (wire === 0) items.push({number, value: varint()})
-    else if (wire === 2) items.push({number, value: take(Number(varint()))})
-    else if (wire === 1 || wire === 5) take(wire === 1 ? 8 : 4)
-    else throw badRequest(`the protobuf of the request has a field of wire type ${wire}`)
+  while (walk.at < end) {
+    const tag = walk.small()
+    const [number, wire] = [tag >>> TAG_BITS, tag & WIRE_BITS]
+    if (wire === VARINT) items.push({number, value: walk.integer()})
+    else if (wire === BYTES) items.push({number, value: walk.take(end)})
+    else walk.pass(wire, end)
   }
   return items
 }
@@ -133,7 +129,7 @@ function single(type: string, value: Item['value'], depth: number): unknown {
   if (type === 'integer' || type === 'boolean') {
     if (Buffer.isBuffer(value))
       throw badRequest(`the protobuf of the request has bytes where a ${type} is expected`)
-    return type === 'boolean' ? value !== 0n : Number(BigInt.asIntN(64, value))
+    return type === 'boolean' ? value !== 0 : value
   }
   const bytes = bytesOf(value)
   if (type === 'string') return bytes.toString('utf8')
@@ -147,7 +143,7 @@ function single(type: string, value: Item['value'], depth: number): unknown {
 
 function numberAt(items: readonly Item[], number: number): number {
   const value = items.findLast((item) => item.number === number)?.value
-  return typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : 0
+  return typeof value === 'number' ? value : 0
 }
 
 /** RFC 3339; undefined for the time that is none. */

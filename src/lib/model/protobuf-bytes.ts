@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The wire format of protobuf: tags, numbers of variable length, bytes. Every read stays within the message. */
 
+/** Content type of it, as Kubernetes names it. */
+export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
+/** In front of every object of Kubernetes. */
+export const MAGIC = Buffer.from('k8s\0')
+
 /** A tag is the number of a field and, in its lowest bits, the form of what follows. */
 export const TAG_BITS = 3
 export const WIRE_BITS = 7
